@@ -1,0 +1,40 @@
+"""python3 api/gen OUTDIR: turns the tables in api/ into the headers and sources of the build.
+
+--lock rewrites api/abi.lock and --docs DIR the coverage page; `./dev gen` does both.
+"""
+
+import sys
+from pathlib import Path
+
+import abi
+import exports
+from model import TableError, read_rows, read_types
+
+HERE = Path(__file__).resolve().parent.parent
+
+
+def write(path: Path, text: str) -> None:
+    """Only what changed is touched, so that a build after a small edit stays small."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
+def main(argv: list[str]) -> int:
+    out = Path(argv[0])
+    types = read_types(HERE / "types.toml")
+    cuda = read_rows(HERE / "cuda.toml", types, exported=True)
+    note = "// Made from api/ by api/gen; edit the tables, not this.\n"
+    write(out / "cuda_abi.h", note + abi.emit(cuda, types))
+    write(out / "cuda_exports.map", exports.version_script(cuda))
+    write(out / "proc_table.inc", note + exports.proc_table(cuda))
+    write(out / "unprototyped.inc", note + exports.declarations(cuda))
+    write(out / "softgpu_weak.cc", note + exports.weak_stubs(cuda))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except TableError as error:
+        sys.exit(f"api: {error}")
