@@ -1,0 +1,368 @@
+#include "server/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+#include <memory>
+#include <unordered_map>
+
+#include "base/log.h"
+#include "base/version.h"
+#include "server/daemon_env.h"
+#include "server/daemon_hello.h"
+#include "server/daemon_listen.h"
+#include "server/daemon_notify.h"
+
+namespace nm::server {
+namespace {
+
+// Connections that have no worker yet. Above it, the kernel's backlog holds the others.
+constexpr size_t kMaxPending = 1024;
+constexpr Millis kLinger{1'000};          // for a refused client to read why
+constexpr Millis kAcceptPause{100};       // when descriptors have run out
+constexpr Millis kGraceAfterTerm{2'000};  // between SIGTERM and SIGKILL to workers
+
+struct Connection {
+  Fd fd;
+  std::string peer;  // "pid 17, uid 1000 over unix:/run/nearmetal.sock"
+  HelloReader reader;
+  wire::Token token;  // of the session that it is to become
+  WorkerPool::RequestId request = 0;
+  Loop::TimerId deadline = 0;
+};
+
+struct Session {
+  WorkerPool::WorkerId worker;
+  std::string peer;
+  TimePoint since;
+};
+
+struct TokenHash {
+  size_t operator()(const wire::Token& token) const { return token.words[0] ^ token.words[1]; }
+};
+
+class Daemon {
+ public:
+  explicit Daemon(const DaemonOptions& options)
+      : options_(options),
+        env_(options.pool.env, own_tree()),
+        pool_(loop_, pool_options(), [this](auto id, auto& end) { on_worker_end(id, end); }) {}
+
+  Result<void> run();
+
+ private:
+  PoolOptions pool_options() const {
+    PoolOptions pool = options_.pool;
+    pool.env = env_.own();
+    return pool;
+  }
+  Result<void> open_listeners();
+  Result<void> watch_signals();
+  void on_signal();
+  void drain();
+  void stop_workers();
+  void stop_if_empty();
+
+  void set_accepting(bool accepting);
+  void accept_all(const Listener& listener);
+  void on_hello_bytes(int fd, uint32_t events);
+  void dispatch(Connection& connection);
+  void begin_session(Connection& connection);
+  void on_worker(int fd, WorkerPool::WorkerId worker);
+  void join_session(Connection& connection);
+  void refuse(Connection& connection, wire::Status status, const std::string& sentence);
+  void linger(Connection& connection);
+  void drop(int fd);
+  void on_worker_end(WorkerPool::WorkerId worker, const ExitStatus& end);
+
+  const DaemonOptions options_;
+  const WorkerEnv env_;
+  Loop loop_;
+  Fd signals_;
+  std::vector<Listener> listeners_;
+  bool accepting_ = false;
+  bool draining_ = false;
+  std::unordered_map<int, std::unique_ptr<Connection>> connections_;  // without a worker, by descriptor
+  std::unordered_map<wire::Token, Session, TokenHash> sessions_;
+  std::unordered_map<WorkerPool::WorkerId, wire::Token> tokens_;
+  WorkerPool pool_;
+};
+
+std::string describe_peer(int fd, const wire::Address& address) {
+  ucred who = {};
+  socklen_t size = sizeof who;
+  if (address.kind == wire::Address::Kind::unix_socket && ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0) {
+    return fmt::format("pid {}, uid {} over {}", who.pid, who.uid, address.text());
+  }
+  return "over " + address.text();
+}
+
+// Every session costs the daemon two descriptors; the usual soft limit of 1024 would be the first wall.
+void raise_descriptor_limit() {
+  rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Result<void> Daemon::run() {
+  raise_descriptor_limit();
+  if (auto opened = open_listeners(); !opened) return opened.error();
+  if (auto watched = watch_signals(); !watched) return watched.error();
+  pool_.fill();
+  set_accepting(true);
+  for (const Listener& listener : listeners_) log::info("Listening on " + listener.address().text() + ".");
+  notify_service_manager("READY=1");
+  loop_.run();
+  log::info("Stopped.");
+  return {};
+}
+
+Result<void> Daemon::open_listeners() {
+  for (const wire::Address& address : options_.listen) {
+    auto made = listen_on(address, options_.group);
+    if (!made) return made.error();
+    for (Listener& listener : *made) listeners_.push_back(std::move(listener));
+  }
+  return {};
+}
+
+Result<void> Daemon::watch_signals() {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  signals_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_) return Error{fmt::format("Cannot watch for signals: {}.", strerror(errno))};
+  loop_.watch(signals_.get(), EPOLLIN, [this](uint32_t) { on_signal(); });
+  return {};
+}
+
+void Daemon::on_signal() {
+  signalfd_siginfo info;
+  if (::read(signals_.get(), &info, sizeof info) != sizeof info) return;
+  if (draining_) {
+    log::warn("Asked again to stop: ending the remaining sessions now.");
+    return stop_workers();
+  }
+  drain();
+}
+
+void Daemon::drain() {
+  draining_ = true;
+  notify_service_manager("STOPPING=1");
+  set_accepting(false);
+  listeners_.clear();
+  log::info(fmt::format("Stopping: {} session(s) have up to {} s to end.", sessions_.size(),
+                        options_.drain.count() / 1000.0));
+  pool_.close();
+  loop_.after(options_.drain, [this] { stop_workers(); });
+  loop_.after(Millis(0), [this] { stop_if_empty(); });
+}
+
+void Daemon::stop_workers() {
+  pool_.signal_all(SIGTERM);
+  loop_.after(kGraceAfterTerm, [this] { pool_.signal_all(SIGKILL); });
+}
+
+void Daemon::stop_if_empty() {
+  if (draining_ && pool_.size() == 0 && pool_.waiting() == 0) loop_.stop();
+}
+
+void Daemon::set_accepting(bool accepting) {
+  if (accepting_ == accepting || (accepting && draining_)) return;
+  accepting_ = accepting;
+  for (const Listener& listener : listeners_) {
+    if (accepting) {
+      loop_.watch(listener.fd(), EPOLLIN, [this, &listener](uint32_t) { accept_all(listener); });
+    } else {
+      loop_.forget(listener.fd());
+    }
+  }
+}
+
+void Daemon::accept_all(const Listener& listener) {
+  while (connections_.size() < kMaxPending) {
+    Fd fd(::accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!fd) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      if (errno == EAGAIN) return;
+      log::warn(fmt::format("Cannot accept a connection: {}. Trying again shortly.", strerror(errno)));
+      set_accepting(false);
+      loop_.after(kAcceptPause, [this] { set_accepting(true); });
+      return;
+    }
+    const int on = 1;
+    if (listener.address().kind == wire::Address::Kind::tcp) {
+      ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+    const int number = fd.get();
+    auto connection = std::make_unique<Connection>();
+    connection->peer = describe_peer(number, listener.address());
+    connection->fd = std::move(fd);
+    connection->deadline = loop_.after(options_.hello_timeout, [this, number] {
+      refuse(*connections_.at(number), wire::Status::refused, "The Hello did not arrive in time.");
+    });
+    connections_.emplace(number, std::move(connection));
+    loop_.watch(number, EPOLLIN, [this, number](uint32_t events) { on_hello_bytes(number, events); });
+  }
+  set_accepting(false);  // drop() opens again
+}
+
+void Daemon::on_hello_bytes(int fd, uint32_t) {
+  Connection& connection = *connections_.at(fd);
+  char bytes[sizeof(wire::Hello) + wire::kMaxEnv];
+  for (;;) {
+    const ssize_t got = ::recv(fd, bytes, std::min(connection.reader.wanted(), sizeof bytes), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) return;
+    if (got <= 0) return drop(fd);
+    switch (connection.reader.feed(bytes, static_cast<size_t>(got))) {
+      case HelloReader::State::need_more:
+        continue;
+      case HelloReader::State::complete:
+        return dispatch(connection);
+      case HelloReader::State::refused: {
+        const Refusal refusal = connection.reader.refusal();
+        if (refusal.status != wire::Status::ok) return refuse(connection, refusal.status, refusal.sentence);
+        log::warn(fmt::format("Dropped a connection ({}): {}", connection.peer, refusal.sentence));
+        return drop(fd);
+      }
+    }
+  }
+}
+
+void Daemon::dispatch(Connection& connection) {
+  loop_.cancel(connection.deadline);
+  switch (connection.reader.client().hello.purpose) {
+    case wire::Purpose::cuda:
+    case wire::Purpose::nvml:
+      return begin_session(connection);
+    case wire::Purpose::events:
+      return join_session(connection);
+  }
+}
+
+void Daemon::begin_session(Connection& connection) {
+  if (draining_) return refuse(connection, wire::Status::refused, "The server is shutting down.");
+  if (options_.max_sessions != 0 && sessions_.size() + pool_.waiting() >= options_.max_sessions) {
+    return refuse(connection, wire::Status::refused,
+                  fmt::format("The server has reached its limit of {} session(s). Try again when one has ended, or "
+                              "raise --max-sessions.",
+                              options_.max_sessions));
+  }
+  if (::getrandom(&connection.token, sizeof connection.token, 0) != sizeof connection.token) {
+    return refuse(connection, wire::Status::refused, "The server's host gives no random numbers.");
+  }
+  const int fd = connection.fd.get();
+  const ClientHello& client = connection.reader.client();
+  WorkerKind kind = {.cuda = client.hello.purpose == wire::Purpose::cuda, .env = env_.significant(client.env)};
+  connection.request = pool_.request(std::move(kind), [this, fd](Result<WorkerPool::WorkerId> worker) {
+    if (worker) return on_worker(fd, *worker);
+    refuse(*connections_.at(fd), wire::Status::refused, worker.error().message);
+  });
+  // From here on only its going away matters; what it may send already is its worker's to read.
+  loop_.forget(fd);
+  loop_.watch(fd, EPOLLRDHUP, [this, fd](uint32_t) { drop(fd); });
+}
+
+void Daemon::on_worker(int fd, WorkerPool::WorkerId worker) {
+  Connection& connection = *connections_.at(fd);
+  connection.request = 0;
+  Assignment assignment = {.hello = connection.reader.client().hello};
+  const wire::Token token = connection.token;
+  assignment.hello.token = token;
+  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);  // the worker gets a blocking socket
+  // Known as a session from now on: if the worker has died this moment, its end is reported as the session's.
+  sessions_[token] = {.worker = worker, .peer = connection.peer, .since = Clock::now()};
+  tokens_[worker] = token;
+  log::info(fmt::format("Session {} begins: {}, worker {}, client's own pid {}.", session_name(token), connection.peer,
+                        pool_.pid(worker), assignment.hello.pid));
+  if (auto given = pool_.assign(worker, assignment, fd); !given) {
+    return refuse(connection, wire::Status::refused, given.error().message);
+  }
+  drop(fd);
+}
+
+void Daemon::join_session(Connection& connection) {
+  const wire::Hello& hello = connection.reader.client().hello;
+  const auto session = sessions_.find(hello.token);
+  if (session == sessions_.end()) {
+    return refuse(connection, wire::Status::unknown_session, "The session that this connection wants to join is over.");
+  }
+  const int fd = connection.fd.get();
+  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+  if (auto given = pool_.assign(session->second.worker, Assignment{.hello = hello}, fd); !given) {
+    return refuse(connection, wire::Status::refused, given.error().message);
+  }
+  drop(fd);
+}
+
+void Daemon::refuse(Connection& connection, wire::Status status, const std::string& sentence) {
+  log::warn(fmt::format("Refused a connection ({}): {}", connection.peer, sentence));
+  const std::string welcome = encode_welcome(status, {}, sentence);
+  // At most some 4 KiB into an empty socket buffer: it fits, or the peer is not worth waiting for.
+  ::send(connection.fd.get(), welcome.data(), welcome.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  ::shutdown(connection.fd.get(), SHUT_WR);
+  linger(connection);
+}
+
+// Closing while unread bytes lie in the socket would reset the connection and could take the sentence with it.
+void Daemon::linger(Connection& connection) {
+  const int fd = connection.fd.get();
+  if (connection.request != 0) pool_.cancel(std::exchange(connection.request, 0));
+  loop_.cancel(connection.deadline);
+  connection.deadline = loop_.after(kLinger, [this, fd] { drop(fd); });
+  loop_.forget(fd);
+  loop_.watch(fd, EPOLLIN | EPOLLRDHUP, [this, fd](uint32_t) {
+    char discarded[4096];
+    const ssize_t got = ::recv(fd, discarded, sizeof discarded, MSG_DONTWAIT);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) drop(fd);
+  });
+  stop_if_empty();
+}
+
+void Daemon::drop(int fd) {
+  const auto node = connections_.extract(fd);
+  Connection& connection = *node.mapped();
+  loop_.cancel(connection.deadline);
+  loop_.forget(fd);
+  if (connection.request != 0) pool_.cancel(connection.request);
+  set_accepting(true);
+}
+
+void Daemon::on_worker_end(WorkerPool::WorkerId worker, const ExitStatus& end) {
+  const auto token = tokens_.extract(worker);
+  if (token) {
+    const auto node = sessions_.extract(token.mapped());
+    const Session& session = node.mapped();
+    const double seconds = std::chrono::duration<double>(Clock::now() - session.since).count();
+    const std::string name = session_name(token.mapped());
+    if (end.clean()) {
+      log::info(fmt::format("Session {} ended after {:.1f} s.", name, seconds));
+    } else {
+      log::error(fmt::format("Session {} ({}) ended abnormally after {:.1f} s: its worker {}.", name, session.peer,
+                             seconds, end.describe()));
+    }
+  }
+  stop_if_empty();
+}
+
+}  // namespace
+
+Result<void> serve(const DaemonOptions& options) { return Daemon(options).run(); }
+
+}  // namespace nm::server

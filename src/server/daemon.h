@@ -1,0 +1,28 @@
+// The daemon: accepts connections, reads their Hello, gives each session a worker process and hands the connection
+// over. It never sees a CUDA call: what a hostile client sends after its Hello reaches that client's worker alone.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "server/worker_pool.h"
+#include "wire/address.h"
+
+namespace nm::server {
+
+struct DaemonOptions {
+  std::vector<wire::Address> listen;
+  std::string group;        // Unix sockets: empty for 0600, else this group and 0660
+  size_t max_sessions = 0;  // 0: no limit
+  Millis drain{10'000};     // how long a stop waits for sessions
+  Millis hello_timeout{5'000};
+  PoolOptions pool;
+};
+
+// Serves until SIGTERM or SIGINT and leaves nothing behind: no socket, no process. A second signal ends the wait for
+// sessions. The error is a sentence: it could not start.
+Result<void> serve(const DaemonOptions& options);
+
+}  // namespace nm::server
