@@ -137,6 +137,13 @@ class DaemonTest : public testing::Test {
   pid_t pid_ = -1;
 };
 
-inline bool alive(pid_t pid) { return ::kill(pid, 0) == 0; }
+// A process that has ended but that nobody has reaped does not count.
+inline bool alive(pid_t pid) {
+  char state = 'Z';
+  FILE* file = ::fopen(("/proc/" + std::to_string(pid) + "/stat").c_str(), "r");
+  if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1) state = 'Z';
+  if (file) ::fclose(file);
+  return state != 'Z';
+}
 
 }  // namespace nm::server

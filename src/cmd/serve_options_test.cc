@@ -1,0 +1,61 @@
+#include "cmd/serve_options.h"
+
+#include <gtest/gtest.h>
+
+namespace nm::cmd {
+namespace {
+
+ServeSettings settings_of(const Args& args) {
+  ServeSettings settings;
+  std::string config;
+  CLI::App app("", "nearmetal serve");
+  add_serve_flags(app, settings, config);
+  EXPECT_FALSE(parse(app, args));
+  return settings;
+}
+
+std::string complaint(const ServeSettings& settings) {
+  const auto plan = plan_serve(settings);
+  return plan ? "planned" : plan.error().message;
+}
+
+TEST(ServeOptions, NothingSaidMeansTheDefaults) {
+  const auto plan = plan_serve(settings_of({}));
+  ASSERT_TRUE(plan);
+  ASSERT_EQ(plan->daemon.listen.size(), 1u);
+  EXPECT_EQ(plan->daemon.listen[0], wire::default_address());
+  EXPECT_EQ(plan->driver, "auto");
+  EXPECT_EQ(plan->daemon.pool.warm, 2u);
+  EXPECT_EQ(plan->daemon.max_sessions, 0u);
+  EXPECT_EQ(plan->daemon.drain, Millis(10'000));
+  EXPECT_GE(plan->daemon.pool.max_starting, 3u);
+}
+
+TEST(ServeOptions, ListenMayBeRepeated) {
+  const auto plan = plan_serve(settings_of({"--listen", "unix:/a", "--listen", "tcp:[::1]:4000", "--warm", "0"}));
+  ASSERT_TRUE(plan);
+  ASSERT_EQ(plan->daemon.listen.size(), 2u);
+  EXPECT_EQ(plan->daemon.listen[1].text(), "tcp:[::1]:4000");
+  EXPECT_EQ(plan->daemon.pool.warm, 0u);
+}
+
+TEST(ServeOptions, FlagsThatWereNotSaidLeaveRoomForTheFile) {
+  ServeSettings settings = settings_of({"--warm", "5"});
+  settings.fill_from({.driver = "soft", .warm = 1});
+  const auto plan = plan_serve(settings);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->driver, "soft");
+  EXPECT_EQ(plan->daemon.pool.warm, 5u);
+}
+
+TEST(ServeOptions, ValuesOutOfRangeAreNamed) {
+  EXPECT_NE(complaint({.warm = -1}).find("--warm is -1"), std::string::npos);
+  EXPECT_NE(complaint({.max_sessions = 9'999'999}).find("--max-sessions"), std::string::npos);
+  EXPECT_NE(complaint({.drain_seconds = 100'000}).find("--drain-seconds"), std::string::npos);
+  EXPECT_NE(complaint({.log_level = "loud"}).find("\"loud\""), std::string::npos);
+  EXPECT_NE(complaint({.listen = {{"nonsense"}}}).find("--listen: \"nonsense\""), std::string::npos);
+  EXPECT_NE(complaint({.listen = std::vector<std::string>{}}).find("empty"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace nm::cmd

@@ -1,0 +1,18 @@
+// One function and one file per verb. Arguments are what follows the verb; the result is the exit status.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace nm::cmd {
+
+using Args = std::vector<std::string>;
+
+int run_verb(const Args& args);
+int gpus_verb(const Args& args);
+int serve_verb(const Args& args);  // becomes nearmetald
+int version_verb(const Args& args);
+
+int gpus_probe_verb(const Args& args);  // hidden: what `gpus` runs with our client library loaded
+
+}  // namespace nm::cmd
