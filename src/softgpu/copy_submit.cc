@@ -1,0 +1,61 @@
+#include "softgpu/copy_submit.h"
+
+#include <cstring>
+
+#include "softgpu/capture.h"
+
+namespace nm::softgpu {
+namespace {
+
+constexpr size_t kStaged = 1 << 20;  // larger pageable sources are waited for instead of copied
+
+bool empty(const CUDA_MEMCPY3D& p) { return p.WidthInBytes == 0 || p.Height == 0 || p.Depth == 0; }
+
+// A copy whose source was read when it was asked for.
+class StagedCopy final : public Work {
+ public:
+  StagedCopy(const CopyWork& copy) : target_(copy.target()), bytes_(copy.source(), copy.source() + copy.bytes()) {}
+  CUgraphNodeType type() const override { return CU_GRAPH_NODE_TYPE_MEMCPY; }
+  CUresult run(Context&) const override {
+    std::memcpy(target_, bytes_.data(), bytes_.size());
+    return CUDA_SUCCESS;
+  }
+
+ private:
+  uint8_t* target_;
+  std::vector<uint8_t> bytes_;
+};
+
+}  // namespace
+
+void copy_and_wait(ContextCall& c, Stream& stream, const CUDA_MEMCPY3D& params) {
+  if (empty(params)) return;
+  c.enqueue_and_wait(stream, std::make_shared<CopyWork>(c.driver, params));
+}
+
+void enqueue_copy(ContextCall& c, Stream& stream, const CUDA_MEMCPY3D& params, bool source_now) {
+  if (empty(params)) return;
+  auto copy = std::make_shared<CopyWork>(c.driver, params);
+  if (stream.capture) {
+    capture_work(stream, std::move(copy));  // a graph reads and writes host memory whenever it runs
+    return;
+  }
+  const bool take_now = copy->pageable_source() || source_now;
+  if (copy->pageable_target() || (take_now && !(copy->contiguous_source() && copy->bytes() <= kStaged))) {
+    c.enqueue_and_wait(stream, std::move(copy));
+    return;
+  }
+  if (take_now) {
+    c.enqueue(stream, std::make_shared<StagedCopy>(*copy));
+  } else {
+    c.enqueue(stream, std::move(copy));
+  }
+}
+
+void require_contexts(ContextCall& c, CUcontext first, CUcontext second) {
+  for (const CUcontext handle : {first, second}) {
+    fail_if_unusable(*c.driver.handles.get<Context>(handle, CUDA_ERROR_INVALID_CONTEXT));
+  }
+}
+
+}  // namespace nm::softgpu
