@@ -28,9 +28,7 @@ std::unique_ptr<Arena> Arena::create(int ordinal, uint64_t memory_bytes) {
   return std::unique_ptr<Arena>(new Arena(std::move(fd), reinterpret_cast<uint64_t>(at), span));
 }
 
-Arena::Arena(Fd fd, uint64_t base, uint64_t span) : fd_(std::move(fd)), base_(base), span_(span) {
-  free_[0] = span_;
-}
+Arena::Arena(Fd fd, uint64_t base, uint64_t span) : fd_(std::move(fd)), base_(base), span_(span) { free_[0] = span_; }
 
 Arena::~Arena() { munmap(reinterpret_cast<void*>(base_), span_); }
 

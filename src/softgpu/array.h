@@ -15,7 +15,7 @@ class Array final : public Object {
   Array(Device& device, const CUDA_ARRAY3D_DESCRIPTOR& desc) : Object(kKind), device(device), desc(desc) {}
 
   Device& device;
-  const CUDA_ARRAY3D_DESCRIPTOR desc;  // zero height or depth: fewer dimensions; layers are the depth
+  const CUDA_ARRAY3D_DESCRIPTOR desc;    // zero height or depth: fewer dimensions; layers are the depth
   std::shared_ptr<Device::Space> space;  // a level of a mipmapped array shares its space
   uint64_t offset = 0;                   // in the space
   size_t element = 0;                    // bytes
@@ -37,8 +37,6 @@ class Mipmap final : public Object {
 };
 
 // INVALID_HANDLE when it is no array.
-inline size_t array_element_bytes(Driver& driver, CUarray array) {
-  return driver.handles.get<Array>(array)->element;
-}
+inline size_t array_element_bytes(Driver& driver, CUarray array) { return driver.handles.get<Array>(array)->element; }
 
 }  // namespace nm::softgpu

@@ -52,8 +52,8 @@ extern "C" {
 CUresult cuArrayCreate_v2(CUarray* handle, const CUDA_ARRAY_DESCRIPTOR* allocate_array) {
   return in_context([&](ContextCall& c) {
     require(allocate_array != nullptr);
-    create(c, handle, {allocate_array->Width, allocate_array->Height, 0, allocate_array->Format,
-                       allocate_array->NumChannels, 0});
+    create(c, handle,
+           {allocate_array->Width, allocate_array->Height, 0, allocate_array->Format, allocate_array->NumChannels, 0});
   });
 }
 

@@ -14,8 +14,7 @@ ptx::Range ContextMemory::find(uint64_t address) {
   const auto allocation = driver_.ranges.find(address);
   if (!allocation || !allocation->live) return {};
   if (!reachable(allocation->readable, *allocation, device_.ordinal, peers)) return {};
-  return {allocation->begin, allocation->end(),
-          reachable(allocation->writable, *allocation, device_.ordinal, peers)};
+  return {allocation->begin, allocation->end(), reachable(allocation->writable, *allocation, device_.ordinal, peers)};
 }
 
 uint64_t ContextMemory::epoch() const { return driver_.ranges.epoch(); }

@@ -130,8 +130,7 @@ CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D* copy, CUstream stream) {
 
 CUresult cuMemcpyPeer(CUdeviceptr dst, CUcontext dst_context, CUdeviceptr src, CUcontext src_context, size_t n) {
   return in_context([&](ContextCall& c) {
-    require_contexts(c, dst_context, src_context);
-    enqueue_copy(c, *c.stream(nullptr), linear_copy(kDevice, dst, kDevice, src, n));
+    copy_between_contexts(c, dst_context, src_context, linear_copy(kDevice, dst, kDevice, src, n));
   });
 }
 CUresult cuMemcpyPeerAsync(CUdeviceptr dst, CUcontext dst_context, CUdeviceptr src, CUcontext src_context, size_t n,
@@ -144,8 +143,7 @@ CUresult cuMemcpyPeerAsync(CUdeviceptr dst, CUcontext dst_context, CUdeviceptr s
 CUresult cuMemcpy3DPeer(const CUDA_MEMCPY3D_PEER* copy) {
   return in_context([&](ContextCall& c) {
     require(copy != nullptr);
-    require_contexts(c, copy->dstContext, copy->srcContext);
-    copy_and_wait(c, *c.stream(nullptr), without_peers(*copy));
+    copy_between_contexts(c, copy->dstContext, copy->srcContext, without_peers(*copy));
   });
 }
 CUresult cuMemcpy3DPeerAsync(const CUDA_MEMCPY3D_PEER* copy, CUstream stream) {

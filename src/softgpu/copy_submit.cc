@@ -52,6 +52,16 @@ void enqueue_copy(ContextCall& c, Stream& stream, const CUDA_MEMCPY3D& params, b
   }
 }
 
+void copy_between_contexts(ContextCall& c, CUcontext to, CUcontext from, const CUDA_MEMCPY3D& params) {
+  require_contexts(c, to, from);
+  std::vector<std::shared_ptr<Fence>> before;
+  for (const CUcontext handle : {to, from}) {
+    for (auto& end : c.driver.handles.get<Context>(handle)->pending()) before.push_back(std::move(end));
+  }
+  c.wait(before);
+  copy_and_wait(c, *c.stream(nullptr), params);
+}
+
 void require_contexts(ContextCall& c, CUcontext first, CUcontext second) {
   for (const CUcontext handle : {first, second}) {
     fail_if_unusable(*c.driver.handles.get<Context>(handle, CUDA_ERROR_INVALID_CONTEXT));

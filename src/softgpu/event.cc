@@ -7,7 +7,8 @@ namespace {
 
 class ReachPoint final : public Work {
  public:
-  ReachPoint(std::shared_ptr<Completion> point, WorkPtr shared) : point_(std::move(point)), shared_(std::move(shared)) {}
+  ReachPoint(std::shared_ptr<Completion> point, WorkPtr shared)
+      : point_(std::move(point)), shared_(std::move(shared)) {}
   // A run that stops early (a fault, a destroyed context) must not leave anybody waiting.
   ~ReachPoint() override {
     if (!point_->done()) point_->finish();

@@ -26,8 +26,8 @@ class Node final : public Object {
     Node* node;
     CUgraphEdgeData data{};
   };
-  Graph* graph;       // null once the node is destroyed
-  const uint64_t id;  // unique in the process
+  Graph* graph;         // null once the node is destroyed
+  const uint64_t id;    // unique in the process
   uint64_t origin = 0;  // the id of the node that this one was cloned from
   WorkPtr work;
   std::vector<Edge> before;  // what this follows
@@ -43,7 +43,7 @@ class Graph final : public Object {
 
   Driver& driver;
   const uint64_t id;
-  uint64_t origin = 0;  // the id of the graph that this one was cloned from
+  uint64_t origin = 0;         // the id of the graph that this one was cloned from
   bool owned_by_node = false;  // a child graph: not to be destroyed by the program
   std::vector<NodePtr> nodes;  // in the order of their creation
   std::map<std::shared_ptr<UserObject>, unsigned> user_objects;

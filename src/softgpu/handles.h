@@ -12,8 +12,22 @@
 namespace nm::softgpu {
 
 enum class Kind : uint8_t {
-  context, stream, event, module, function, library, kernel, array, mipmap, graph, node, graph_exec, pool, physical,
-  linker, user_object,
+  context,
+  stream,
+  event,
+  module,
+  function,
+  library,
+  kernel,
+  array,
+  mipmap,
+  graph,
+  node,
+  graph_exec,
+  pool,
+  physical,
+  linker,
+  user_object,
 };
 inline constexpr size_t kKinds = 16;
 

@@ -16,9 +16,14 @@ uint64_t parse_bytes(const char* text) {
   char* end = nullptr;
   uint64_t value = std::strtoull(text, &end, 10);
   switch (*end | 0x20) {
-    case 'g': value <<= 10; [[fallthrough]];
-    case 'm': value <<= 10; [[fallthrough]];
-    case 'k': value <<= 10;
+    case 'g':
+      value <<= 10;
+      [[fallthrough]];
+    case 'm':
+      value <<= 10;
+      [[fallthrough]];
+    case 'k':
+      value <<= 10;
   }
   return value;
 }
@@ -107,7 +112,8 @@ std::vector<Identity> visible_devices(const std::vector<Identity>& all) {
     const Identity* device = find(all, name);
     if (!device) break;
     // The same device twice is an empty list, as in CUDA.
-    const bool twice = std::any_of(visible.begin(), visible.end(), [&](const auto& v) { return v.index == device->index; });
+    const bool twice =
+        std::any_of(visible.begin(), visible.end(), [&](const auto& v) { return v.index == device->index; });
     if (twice) return {};
     visible.push_back(*device);
   }

@@ -9,12 +9,12 @@
 namespace nm::softgpu {
 
 struct Identity {
-  int index = 0;                  // before CUDA_VISIBLE_DEVICES
+  int index = 0;                   // before CUDA_VISIBLE_DEVICES
   std::array<uint8_t, 16> uuid{};  // the same on every start on this machine
   uint64_t memory_bytes = 0;
   int pci_domain = 0, pci_bus = 0, pci_device = 0;
 
-  std::string pci_id() const;  // 0000:5f:00.0
+  std::string pci_id() const;     // 0000:5f:00.0
   std::string uuid_text() const;  // GPU-xxxxxxxx-xxxx-…
 };
 

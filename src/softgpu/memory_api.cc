@@ -11,8 +11,8 @@
 namespace nm::softgpu {
 namespace {
 
-constexpr unsigned kHostAllocFlags = 0x7;      // PORTABLE 1, DEVICEMAP 2, WRITECOMBINED 4
-constexpr unsigned kHostRegisterFlags = 0xf;   // PORTABLE 1, DEVICEMAP 2, IOMEMORY 4, READ_ONLY 8
+constexpr unsigned kHostAllocFlags = 0x7;     // PORTABLE 1, DEVICEMAP 2, WRITECOMBINED 4
+constexpr unsigned kHostRegisterFlags = 0xf;  // PORTABLE 1, DEVICEMAP 2, IOMEMORY 4, READ_ONLY 8
 constexpr unsigned kDeviceMap = 2;
 constexpr uint64_t kPage = 4096;
 
@@ -189,7 +189,9 @@ CUresult cuMemHostRegister_v2(void* p, size_t bytesize, unsigned flags) {
     c.driver.ranges.add(std::move(allocation));
   });
 }
-CUresult cuMemHostRegister(void* p, size_t bytesize, unsigned flags) { return cuMemHostRegister_v2(p, bytesize, flags); }
+CUresult cuMemHostRegister(void* p, size_t bytesize, unsigned flags) {
+  return cuMemHostRegister_v2(p, bytesize, flags);
+}
 
 CUresult cuMemHostUnregister(void* p) {
   return in_context([&](ContextCall& c) {

@@ -11,7 +11,8 @@ CUresult fill(CUdeviceptr dst, size_t pitch, unsigned value, unsigned element, s
   return in_context([&](ContextCall& c) {
     const auto s = c.stream(stream);
     if (width == 0 || height == 0) return;
-    c.enqueue(*s, std::make_shared<FillWork>(c.driver, CUDA_MEMSET_NODE_PARAMS{dst, pitch, value, element, width, height}));
+    c.enqueue(*s,
+              std::make_shared<FillWork>(c.driver, CUDA_MEMSET_NODE_PARAMS{dst, pitch, value, element, width, height}));
   });
 }
 

@@ -78,8 +78,10 @@ CUresult cuGetExportTable(const void** export_table, const CUuuid* export_table_
   static std::atomic<bool> told = false;
   if (std::memcmp(export_table_id->bytes, kRuntimeTable, 16) == 0 && !std::getenv("NEARMETAL_QUIET") &&
       !told.exchange(true)) {
-    std::fputs("nearmetal: the software GPU runs programs of the CUDA driver API. The CUDA runtime in this program asks "
-               "for a genuine NVIDIA driver and will not start; serve a real GPU to run it.\n", stderr);
+    std::fputs(
+        "nearmetal: the software GPU runs programs of the CUDA driver API. The CUDA runtime in this program asks "
+        "for a genuine NVIDIA driver and will not start; serve a real GPU to run it.\n",
+        stderr);
   }
   *export_table = nullptr;
   return CUDA_ERROR_INVALID_VALUE;

@@ -39,7 +39,7 @@ struct Allocation {
   uint64_t id = 0;           // CU_POINTER_ATTRIBUTE_BUFFER_ID
   uint32_t flags = 0;        // of the call that made it
   bool sync_memops = false;
-  bool ending = false;       // its asynchronous free is enqueued
+  bool ending = false;  // its asynchronous free is enqueued
   // Bit d: device d may read, may write. Peer access between contexts comes on top for MemoryKind::device.
   std::atomic<uint64_t> readable = 0;
   std::atomic<uint64_t> writable = 0;

@@ -15,8 +15,8 @@ namespace nm::softgpu {
 
 class SharedEvent : public std::enable_shared_from_this<SharedEvent> {
  public:
-  static std::shared_ptr<SharedEvent> create();                                // null: no memfd
-  static std::shared_ptr<SharedEvent> open(const CUipcEventHandle& handle);    // null: not an event any more
+  static std::shared_ptr<SharedEvent> create();                              // null: no memfd
+  static std::shared_ptr<SharedEvent> open(const CUipcEventHandle& handle);  // null: not an event any more
   ~SharedEvent();
 
   void handle(CUipcEventHandle& out) const;
@@ -27,9 +27,9 @@ class SharedEvent : public std::enable_shared_from_this<SharedEvent> {
 
  private:
   struct Page {
-    std::atomic<uint64_t> recorded;   // how many records were enqueued
-    std::atomic<uint64_t> reached;    // how many have happened
-    std::atomic<int32_t> recorder;    // the process that enqueued the last one
+    std::atomic<uint64_t> recorded;  // how many records were enqueued
+    std::atomic<uint64_t> reached;   // how many have happened
+    std::atomic<int32_t> recorder;   // the process that enqueued the last one
   };
   SharedEvent(Fd fd, Page* page) : fd_(std::move(fd)), page_(page) {}
   friend class SharedFence;
