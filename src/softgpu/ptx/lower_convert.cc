@@ -1,0 +1,73 @@
+// cvt.
+#include <bit>
+
+#include "softgpu/ptx/lower.h"
+
+namespace nm::softgpu::ptx {
+namespace {
+
+bool convert(Lowering& low, Words& w) {
+  const Type from = w.take_type(), to = w.take_type();
+  if (from == Type::none || to == Type::none || is_bits(from) || is_bits(to)) {
+    // .b32 as a type: cvt.rna.tf32.f32 has none; e4m3x2 and friends neither.
+    return low.fail("two types are wanted");
+  }
+  ConvertPlan plan;
+  plan.from = from;
+  plan.to = to;
+  if (w.take("rni"))
+    plan.integer = IntegerRound::rni;
+  else if (w.take("rzi"))
+    plan.integer = IntegerRound::rzi;
+  else if (w.take("rmi"))
+    plan.integer = IntegerRound::rmi;
+  else if (w.take("rpi"))
+    plan.integer = IntegerRound::rpi;
+  if (w.take("rz"))
+    plan.round = Round::rz;
+  else if (w.take("rm"))
+    plan.round = Round::rm;
+  else if (w.take("rp"))
+    plan.round = Round::rp;
+  else if (w.take("rna"))
+    plan.away = true;
+  else
+    w.take("rn");
+  plan.ftz = w.take("ftz");
+  plan.sat = w.take("sat");
+  plan.relu = w.take("relu");
+  plan.finite = w.take("satfinite");
+  if (is_float(from) && is_integer(to) && plan.integer == IntegerRound::none)
+    return low.fail("an integer rounding is wanted");
+  const bool pair = to == Type::f16x2 || to == Type::bf16x2;
+  if (!low.arity(w, pair ? 3 : 2, pair ? 3 : 2)) return false;
+
+  // Registers may be wider than the types, for integers.
+  auto width = [&](const ast::Operand& op, Type type) {
+    const uint32_t have = low.register_bytes(op), least = size_of(type) < 2 ? 2 : size_of(type);
+    return have > least && is_integer(type) ? have : least;
+  };
+  plan.to_bytes = static_cast<uint8_t>(width(w[0], to));
+  plan.from_bytes = static_cast<uint8_t>(width(w[1], from));
+  const Ref d = low.destination(w[0], unsigned_of(plan.to_bytes));
+  const Ref a = low.source(w[1], w[1].kind == ast::Operand::Kind::real ? from : unsigned_of(plan.from_bytes));
+  const Ref b = pair ? low.source(w[2], Type::f32) : 0;
+  if (d == kNoRef || a == kNoRef || b == kNoRef) return false;
+  Handler handler = finders().convert(plan);
+  if (handler == nullptr) return low.fail("this conversion is not supported");
+  Inst& in = low.emit(handler);
+  in.r[0] = d;
+  in.r[1] = a;
+  if (pair) in.r[2] = b;
+  in.imm = std::bit_cast<uint64_t>(plan);
+  return true;
+}
+
+}  // namespace
+
+bool lower_convert(Lowering& low, Words& w, bool& known) {
+  known = w.in().op == "cvt";
+  return known && convert(low, w);
+}
+
+}  // namespace nm::softgpu::ptx
