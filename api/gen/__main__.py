@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import abi
+import dispatch
 import exports
+import remote
 from model import TableError, read_rows, read_types
 
 HERE = Path(__file__).resolve().parent.parent
@@ -26,9 +28,19 @@ def main(argv: list[str]) -> int:
     cuda = read_rows(HERE / "cuda.toml", types, exported=True)
     note = "// Made from api/ by api/gen; edit the tables, not this.\n"
     write(out / "cuda_abi.h", note + abi.emit(cuda, types))
+    rows = cuda + read_rows(HERE / "session.toml", types, exported=False)
+    write(out / "wire_ops.h", note + remote.ops(rows, types))
+    write(out / "remote.h", note + remote.header(rows, types))
+    write(out / "remote.cc", note + remote.source(rows, types))
+    write(out / "driver_table.h", note + dispatch.driver_table(rows, types))
+    write(out / "handle_tables.h", note + dispatch.tables(types))
+    write(out / "server_args.h", note + dispatch.structs(rows, types))
+    write(out / "dispatch.cc", note + dispatch.source(rows, types))
     write(out / "cuda_exports.map", exports.version_script(cuda))
     write(out / "proc_table.inc", note + exports.proc_table(cuda))
     write(out / "unprototyped.inc", note + exports.declarations(cuda))
+    write(out / "error_names.inc", note + exports.error_names(types))
+    write(out / "softgpu_twins.inc", note + exports.twins(cuda, types))
     write(out / "softgpu_weak.cc", note + exports.weak_stubs(cuda))
     return 0
 

@@ -47,6 +47,7 @@ def emit(rows: list[Row], types: Types) -> str:
     for name, values in types.enums.items():
         body = ", ".join(f"{n} = {v if v < 2**31 else hex(v) + 'u'}" for n, v in values.items())
         out.append(f"typedef enum {name}_enum {{ {body} }} {name};")
+    out.append("enum : unsigned { " + ", ".join(f"{n} = {v}" for n, v in types.constants.items()) + " };")
     named = {a.type for r in rows for a in r.args if a.kind in ("enum", "in", "out", "inout")} | {
         word for s in types.structs.values() for word in s["layout"].replace("*", " ").split()}
     known = set(types.enums) | set(types.structs) | set(types.handles.values()) | {

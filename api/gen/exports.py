@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 
-from model import Row
+from abi import prototype
+from model import Row, Types
 
 
 def exported_names(rows: list[Row]) -> list[str]:
@@ -41,4 +42,19 @@ def declarations(rows: list[Row]) -> str:
     for r in rows:
         if r.mode == "none" and not r.args:
             out += [f"CUresult {n}();" for n in ([r.name] + ([f"{r.name}_{r.twin}"] if r.twin else []))]
+    return "\n".join(out + ["}", ""])
+
+
+def error_names(types) -> str:
+    """Rows of { code, name } of CUresult."""
+    return "".join(f'{{{v}, "{n}"}},\n' for n, v in types.enums["CUresult"].items())
+
+
+def twins(rows: list[Row], types: Types) -> str:
+    """The per-thread variants: each sets the caller's scope (NM_PER_THREAD) and calls the function it is a variant of."""
+    out = ['extern "C" {']
+    for r in rows:
+        if r.twin and r.mode != "none":
+            args = ", ".join(a.name for a in r.args)
+            out.append(f"{prototype(r, types, f'{r.name}_{r.twin}')} {{ NM_PER_THREAD; return {r.name}({args}); }}")
     return "\n".join(out + ["}", ""])

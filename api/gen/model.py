@@ -42,6 +42,7 @@ class Row:
     client_hand: bool = False
     server_hand: bool = False
     exported: bool = True
+    syncs: bool = False
 
     @property
     def base(self) -> str:
@@ -58,6 +59,7 @@ class Types:
     handles: dict[str, str] = field(default_factory=dict)
     enums: dict[str, dict[str, int]] = field(default_factory=dict)
     structs: dict[str, dict] = field(default_factory=dict)
+    constants: dict[str, int] = field(default_factory=dict)
 
     def kind_of(self, c_type: str) -> str:
         return next((k for k, c in self.handles.items() if c == c_type), "")
@@ -92,19 +94,19 @@ def parse_arg(text: str, types: Types, where: str) -> Arg:
 
 def read_types(path: Path) -> Types:
     raw = tomllib.loads(path.read_text())
-    return Types(raw["handle"], raw.get("enum", {}), raw.get("struct", {}))
+    return Types(raw["handle"], raw.get("enum", {}), raw.get("struct", {}), raw.get("constant", {}))
 
 
 def read_rows(path: Path, types: Types, exported: bool) -> list[Row]:
     rows, ids = [], {}
     for name, raw in tomllib.loads(path.read_text()).items():
         where = f"{path.name}: {name}"
-        unknown = set(raw) - {"id", "since", "mode", "client", "server", "twin", "args"}
+        unknown = set(raw) - {"id", "since", "mode", "client", "server", "twin", "syncs", "args"}
         if unknown:
             raise TableError(f"{where}: unknown key {sorted(unknown)[0]}.")
         args = [parse_arg(a, types, where) for a in raw.get("args", [])]
         row = Row(name, raw["id"], raw.get("mode", "call"), args, raw.get("since", 0), raw.get("twin", ""),
-                  raw.get("client") == "hand", raw.get("server") == "hand", exported)
+                  raw.get("client") == "hand", raw.get("server") == "hand", exported, raw.get("syncs", False))
         if row.mode not in ("call", "async", "local", "none"):
             raise TableError(f"{where}: mode '{row.mode}' is not call, async, local or none.")
         if row.id in ids:

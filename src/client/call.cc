@@ -1,0 +1,83 @@
+#include "client/call.h"
+
+#include <stdio.h>
+
+#include "client/client.h"
+#include "client/context.h"
+#include "wire_ops.h"
+
+namespace nm::client {
+namespace {
+
+thread_local std::vector<uint8_t> t_scratch;  // saves an allocation per call
+
+}  // namespace
+
+Call::Call(uint16_t op) : op_(op), context_(current_context()), body_(std::move(t_scratch)), writer_(body_) {
+  body_.clear();
+}
+
+Call::~Call() {
+  if (body_.capacity() <= (64 << 10)) t_scratch = std::move(body_);
+}
+
+void Call::bulk_in(const void* data, uint64_t size) {
+  bulk_ = data;
+  bulk_size_ = size;
+}
+
+void Call::bulk_out(void* data, uint64_t size) {
+  pending_.bulk = data;
+  pending_.bulk_size = size;
+}
+
+wire::RecordHeader Call::header() const {
+  wire::RecordHeader h{};
+  h.op = op_;
+  h.thread = thread_number();
+  h.context = context_;
+  h.bulk = bulk_size_;
+  return h;
+}
+
+void Call::trace(const char* how, CUresult result) {
+  fprintf(stderr, "nearmetal: [%u] %s %s, %zu bytes, %llu bulk -> %d\n", thread_number(), how, op_name(op_), body_.size(),
+          static_cast<unsigned long long>(bulk_size_ + pending_.bulk_size), static_cast<int>(result));
+}
+
+CUresult Call::post() {
+  Client& client = *Client::get();
+  if (client.strict()) return surface(wait());
+  if (CUresult e = context_error(context_)) return e;
+  if (body_.size() + sizeof(wire::RecordHeader) > wire::kMaxRecord) return CUDA_ERROR_INVALID_VALUE;
+  bool ok = client.channel().post(header(), body_, bulk_, fd_);
+  CUresult result = ok ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
+  if (client.traced()) [[unlikely]] trace("posted", result);
+  return result;
+}
+
+CUresult Call::wait() {
+  Client& client = *Client::get();
+  if (CUresult e = sticky_error(context_)) return e;
+  if (body_.size() + sizeof(wire::RecordHeader) > wire::kMaxRecord) return CUDA_ERROR_INVALID_VALUE;
+  bool ok = client.channel().call(header(), body_, bulk_, fd_, &pending_);
+  CUresult result = ok ? static_cast<CUresult>(pending_.result) : CUDA_ERROR_UNKNOWN;
+  if (client.traced()) [[unlikely]] trace("waited for", result);
+  if (!ok) return result;
+  if (pending_.deferred) keep_error(context_, static_cast<CUresult>(pending_.deferred));
+  if (result != CUDA_SUCCESS) keep_if_sticky(context_, result);
+  reader_.emplace(pending_.body);
+  return result;
+}
+
+CUresult Call::surface(CUresult result) {
+  if (result != CUDA_SUCCESS) return result;
+  return context_error(context_);
+}
+
+CUresult Call::malformed() {
+  Client::get()->channel().fail("it sent a reply that cannot be read");
+  return CUDA_ERROR_UNKNOWN;
+}
+
+}  // namespace nm::client

@@ -1,0 +1,454 @@
+#include "client/channel.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "base/version.h"
+
+namespace nm::client {
+namespace {
+
+constexpr size_t kFlushBytes = 128 << 10;     // more than this is sent by the thread that posts
+constexpr size_t kInlineBulk = 64 << 10;      // bulk up to this size is gathered with the records
+constexpr size_t kReceiveBuffer = 256 << 10;
+constexpr long kFlushPeriodNs = 20'000;
+constexpr int kIdlePeriods = 50;              // then the flusher sleeps until somebody posts
+constexpr Millis kConnectTimeout{5'000};
+constexpr timeval kWelcomePatience{60, 0};    // a cold worker may have to initialise a driver first
+
+void futex(std::atomic<uint32_t>* word, int op, uint32_t value) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), op, value, nullptr, nullptr, 0);
+}
+
+uint64_t now_us() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return uint64_t(t.tv_sec) * 1'000'000 + t.tv_nsec / 1000;
+}
+
+bool send_plain(int fd, const void* data, size_t size) {
+  auto* p = static_cast<const char*>(data);
+  while (size) {
+    ssize_t n = ::send(fd, p, size, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    p += n;
+    size -= n;
+  }
+  return true;
+}
+
+bool receive_plain(int fd, void* data, size_t size) {
+  auto* p = static_cast<char*>(data);
+  while (size) {
+    ssize_t n = ::recv(fd, p, size, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    p += n;
+    size -= n;
+  }
+  return true;
+}
+
+// A peer that vanished without a word is noticed within about five seconds.
+void detect_loss(int fd) {
+  int on = 1, idle = 2, interval = 1, count = 3;
+  unsigned timeout_ms = 5000;
+  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+}
+
+// Says who we are and hears whether that is welcome.
+Result<Fd> greet(const wire::Address& address, wire::Purpose purpose, const std::vector<uint8_t>& environment,
+                 const wire::Token& join, wire::Token* token) {
+  auto fd = wire::dial(address, kConnectTimeout);
+  if (!fd) return fd.error();
+  if (address.kind == wire::Address::Kind::tcp) detect_loss(fd->get());
+  const std::string where = "nearmetal server at " + address.text();
+  wire::Hello hello;
+  hello.purpose = purpose;
+  strncpy(hello.version, NM_VERSION, sizeof hello.version - 1);
+  hello.token = join;
+  hello.pid = static_cast<uint32_t>(getpid());
+  hello.env_size = static_cast<uint32_t>(environment.size());
+  setsockopt(fd->get(), SOL_SOCKET, SO_RCVTIMEO, &kWelcomePatience, sizeof kWelcomePatience);
+  wire::Welcome welcome;
+  // The server may refuse and close before it has read everything, so its word counts more than a failed send.
+  bool sent = send_plain(fd->get(), &hello, sizeof hello) && send_plain(fd->get(), environment.data(), environment.size());
+  if (!receive_plain(fd->get(), &welcome, sizeof welcome)) {
+    return Error{"The " + where + (sent ? " accepted the connection and said nothing" : " closed the connection") +
+                 "; look into its log."};
+  }
+  if (welcome.magic != wire::kMagic) return Error{"What listens at " + address.text() + " is not a nearmetal server."};
+  std::string message(std::min(welcome.message_size, wire::kMaxMessage), '\0');
+  if (!receive_plain(fd->get(), message.data(), message.size())) message.clear();
+  if (welcome.status != wire::Status::ok) return Error{message.empty() ? "The " + where + " refused." : message};
+  timeval forever{0, 0};
+  setsockopt(fd->get(), SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
+  *token = welcome.token;
+  return std::move(*fd);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Channel>> Channel::connect(const wire::Address& address, wire::Purpose purpose,
+                                                  const std::vector<uint8_t>& environment, PushHandler on_push) {
+  wire::Token token;
+  auto fd = greet(address, purpose, environment, {}, &token);
+  if (!fd) return fd.error();
+  return std::unique_ptr<Channel>(new Channel(address, std::move(*fd), token, std::move(on_push)));
+}
+
+Result<Fd> Channel::join(const wire::Address& address, const wire::Token& session) {
+  wire::Token token;
+  return greet(address, wire::Purpose::events, {}, session, &token);
+}
+
+Channel::Channel(wire::Address address, Fd fd, wire::Token token, PushHandler on_push)
+    : address_(std::move(address)), fd_(std::move(fd)), token_(token), on_push_(std::move(on_push)) {
+  // Spinning pays where the server has a core of its own.
+  spin_us_ = std::thread::hardware_concurrency() >= 4 ? 50 : 5;
+  in_.resize(kReceiveBuffer);
+  // No signal of the program may be delivered to our thread.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_create(&flusher_thread_, nullptr, flusher_entry, this);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+Channel::~Channel() {
+  flush();
+  stop_ = true;
+  flusher_sleeps_ = 0;
+  futex(&flusher_sleeps_, FUTEX_WAKE_PRIVATE, 1);
+  pthread_join(flusher_thread_, nullptr);
+}
+
+void Channel::abandon() {
+  lost_ = true;
+  said_ = true;
+  fd_.reset();
+}
+
+void Channel::fail(const std::string& reason) {
+  if (!said_.exchange(true)) {
+    fprintf(stderr, "nearmetal: lost the server at %s: %s. Results since the last synchronisation are not valid.\n",
+            address_.text().c_str(), reason.c_str());
+  }
+  lost_.store(true, std::memory_order_release);
+  shutdown(fd_.get(), SHUT_RDWR);
+  std::lock_guard lock(in_mutex_);
+  in_changed_.notify_all();
+}
+
+// ---- sending ----
+
+bool Channel::send_all(const void* data, uint64_t size, int fd) {
+  auto* p = static_cast<const char*>(data);
+  while (size) {
+    iovec iov{const_cast<char*>(p), size};
+    msghdr message{};
+    message.msg_iov = &iov;
+    message.msg_iovlen = 1;
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    if (fd >= 0) {
+      message.msg_control = control;
+      message.msg_controllen = sizeof control;
+      cmsghdr* c = CMSG_FIRSTHDR(&message);
+      c->cmsg_level = SOL_SOCKET;
+      c->cmsg_type = SCM_RIGHTS;
+      c->cmsg_len = CMSG_LEN(sizeof(int));
+      memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    }
+    ssize_t n = sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      if (!lost()) fail(strerror(errno));
+      return false;
+    }
+    fd = -1;
+    p += n;
+    size -= n;
+  }
+  return true;
+}
+
+bool Channel::flush_holding_send_mutex() {
+  {
+    std::lock_guard lock(out_mutex_);
+    sending_.swap(out_);
+  }
+  if (sending_.empty()) return true;
+  counters_.bytes_out.fetch_add(sending_.size(), std::memory_order_relaxed);
+  bool ok = send_all(sending_.data(), sending_.size(), -1);
+  sending_.clear();
+  return ok;
+}
+
+void Channel::flush() {
+  std::lock_guard lock(send_mutex_);
+  if (!lost()) flush_holding_send_mutex();
+}
+
+bool Channel::append(const wire::RecordHeader& header, std::span<const uint8_t> body, const void* bulk, int fd) {
+  if (fd >= 0 || header.bulk > kInlineBulk) {
+    // Large bytes go from the program's memory to the socket; nothing may come between the record and them.
+    std::lock_guard send_lock(send_mutex_);
+    if (fd >= 0 && !flush_holding_send_mutex()) return false;
+    {
+      std::lock_guard lock(out_mutex_);
+      auto* h = reinterpret_cast<const uint8_t*>(&header);
+      out_.insert(out_.end(), h, h + sizeof header);
+      out_.insert(out_.end(), body.begin(), body.end());
+      sending_.swap(out_);
+    }
+    counters_.bytes_out.fetch_add(sending_.size() + header.bulk, std::memory_order_relaxed);
+    bool ok = send_all(sending_.data(), sending_.size(), fd) && send_all(bulk, header.bulk, -1);
+    sending_.clear();
+    return ok;
+  }
+  bool full;
+  {
+    std::lock_guard lock(out_mutex_);
+    auto* h = reinterpret_cast<const uint8_t*>(&header);
+    out_.insert(out_.end(), h, h + sizeof header);
+    out_.insert(out_.end(), body.begin(), body.end());
+    if (header.bulk) {
+      auto* b = static_cast<const uint8_t*>(bulk);
+      out_.insert(out_.end(), b, b + header.bulk);
+    }
+    full = out_.size() > kFlushBytes;
+  }
+  if (full) {
+    std::lock_guard send_lock(send_mutex_);
+    return flush_holding_send_mutex();
+  }
+  return true;
+}
+
+bool Channel::post(wire::RecordHeader header, std::span<const uint8_t> body, const void* bulk, int fd) {
+  if (lost()) return false;
+  header.size = static_cast<uint32_t>(sizeof header + body.size());
+  header.sequence = 0;
+  header.fds = fd >= 0;
+  counters_.posted.fetch_add(1, std::memory_order_relaxed);
+  if (!append(header, body, bulk, fd)) return false;
+  if (flusher_sleeps_.load(std::memory_order_seq_cst)) {
+    flusher_sleeps_.store(0, std::memory_order_relaxed);
+    futex(&flusher_sleeps_, FUTEX_WAKE_PRIVATE, 1);
+  }
+  return true;
+}
+
+void* Channel::flusher_entry(void* self) {
+  prctl(PR_SET_NAME, "nearmetal");
+  prctl(PR_SET_TIMERSLACK, 1'000ul);
+  static_cast<Channel*>(self)->flusher();
+  return nullptr;
+}
+
+void Channel::flusher() {
+  int idle = 0;
+  while (!stop_) {
+    bool empty;
+    {
+      std::lock_guard lock(out_mutex_);
+      empty = out_.empty();
+    }
+    if (!empty && !lost()) {
+      idle = 0;
+      flush();
+    } else if (++idle > kIdlePeriods) {
+      // Announce the sleep first and look again after, so that no post falls between.
+      flusher_sleeps_.store(1, std::memory_order_seq_cst);
+      bool still_empty;
+      {
+        std::lock_guard lock(out_mutex_);
+        still_empty = out_.empty();
+      }
+      if ((still_empty || lost()) && !stop_) futex(&flusher_sleeps_, FUTEX_WAIT_PRIVATE, 1);
+      flusher_sleeps_.store(0, std::memory_order_relaxed);
+      idle = 0;
+      continue;
+    }
+    timespec period{0, kFlushPeriodNs};
+    nanosleep(&period, nullptr);
+  }
+}
+
+// ---- receiving ----
+
+bool Channel::call(wire::RecordHeader header, std::span<const uint8_t> body, const void* bulk, int fd,
+                   Pending* pending) {
+  if (lost()) return false;
+  {
+    std::lock_guard lock(in_mutex_);
+    if (++next_sequence_ == 0) next_sequence_ = 1;
+    pending->sequence = next_sequence_;
+    pending_.push_back(pending);
+  }
+  header.size = static_cast<uint32_t>(sizeof header + body.size());
+  header.sequence = pending->sequence;
+  header.fds = fd >= 0;
+  counters_.waited.fetch_add(1, std::memory_order_relaxed);
+  bool sent = append(header, body, bulk, fd);
+  if (sent) {
+    flush();
+    wait(pending);
+  }
+  std::lock_guard lock(in_mutex_);
+  std::erase(pending_, pending);
+  return pending->done;
+}
+
+void Channel::wait(Pending* pending) {
+  std::unique_lock lock(in_mutex_);
+  while (!pending->done && !lost()) {
+    if (reading_) {
+      in_changed_.wait(lock);
+      continue;
+    }
+    reading_ = true;
+    lock.unlock();
+    bool ok = read_message();
+    lock.lock();
+    reading_ = false;
+    in_changed_.notify_all();
+    if (!ok) return;
+  }
+}
+
+bool Channel::receive_some(void* data, uint64_t capacity, uint64_t* got) {
+  iovec iov{data, capacity};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)];
+  uint64_t give_up = 0;
+  int flags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
+  for (;;) {
+    msghdr message{};
+    message.msg_iov = &iov;
+    message.msg_iovlen = 1;
+    if (shares_memory()) {
+      message.msg_control = control;
+      message.msg_controllen = sizeof control;
+    }
+    ssize_t n = recvmsg(fd_.get(), &message, flags);
+    if (n > 0) {
+      for (cmsghdr* c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+          int fd;
+          memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof fd);
+          in_fds_.emplace_back(fd);
+        }
+      }
+      counters_.bytes_in.fetch_add(n, std::memory_order_relaxed);
+      *got = n;
+      return true;
+    }
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      // Waking a sleeping thread costs more than the call itself: look a little longer before sleeping.
+      uint64_t now = now_us();
+      if (!give_up) give_up = now + spin_us_;
+      if (now >= give_up) flags &= ~MSG_DONTWAIT;
+      continue;
+    }
+    if (!lost()) fail(n == 0 ? "it closed the connection" : strerror(errno));
+    return false;
+  }
+}
+
+bool Channel::read_exact(void* data, uint64_t size) {
+  auto* p = static_cast<uint8_t*>(data);
+  while (size) {
+    if (in_at_ < in_end_) {
+      size_t n = std::min<uint64_t>(size, in_end_ - in_at_);
+      memcpy(p, in_.data() + in_at_, n);
+      in_at_ += n;
+      p += n;
+      size -= n;
+      continue;
+    }
+    uint64_t got;
+    if (size >= kInlineBulk) {
+      if (!receive_some(p, size, &got)) return false;
+      p += got;
+      size -= got;
+    } else {
+      if (!receive_some(in_.data(), in_.size(), &got)) return false;
+      in_at_ = 0;
+      in_end_ = got;
+    }
+  }
+  return true;
+}
+
+// Reads one message and delivers it. The caller holds the reader's role and no lock.
+bool Channel::read_message() {
+  wire::ReplyHeader header;
+  if (!read_exact(&header, sizeof header)) return false;
+  if (header.size < sizeof header || header.size - sizeof header > wire::kMaxReply || header.bulk > wire::kMaxBulk ||
+      header.fds > wire::kMaxFds) {
+    fail("it sent a reply of impossible size");
+    return false;
+  }
+  std::vector<uint8_t> body(header.size - sizeof header);
+  if (!read_exact(body.data(), body.size())) return false;
+  if (header.sequence == 0) {
+    uint64_t left = header.bulk;
+    bool ok = on_push_(static_cast<wire::PushKind>(header.result), body, header.bulk, [&](void* to, uint64_t size) {
+      if (size > left) return false;
+      left -= size;
+      return read_exact(to, size);
+    });
+    if ((!ok || left) && !lost()) fail("it pushed something that nobody asked for");
+    return ok && left == 0;
+  }
+  Pending* pending = nullptr;
+  {
+    std::lock_guard lock(in_mutex_);
+    for (Pending* p : pending_) {
+      if (p->sequence == header.sequence && !p->done) pending = p;
+    }
+  }
+  if (!pending || header.bulk > pending->bulk_size || in_fds_.size() < header.fds) {
+    fail("it sent a reply that nobody waits for");
+    return false;
+  }
+  // A failed call brings no bulk; a successful one brings all of it.
+  if (header.bulk && !read_exact(pending->bulk, header.bulk)) return false;
+  if (header.result == 0 && header.bulk != pending->bulk_size) {
+    fail("it sent less data than was asked for");
+    return false;
+  }
+  std::lock_guard lock(in_mutex_);
+  pending->result = header.result;
+  pending->deferred = header.deferred;
+  pending->body = std::move(body);
+  for (int i = 0; i < header.fds; i++) {
+    pending->fds.push_back(std::move(in_fds_.front()));
+    in_fds_.pop_front();
+  }
+  pending->done = true;
+  return true;
+}
+
+}  // namespace nm::client

@@ -1,0 +1,146 @@
+#include "client/copy.h"
+
+#include <string.h>
+
+#include "client/client.h"
+#include "client/context.h"
+#include "client/host_memory.h"
+#include "client/memory.h"
+#include "client/stream.h"
+#include "remote.h"
+
+namespace nm::client {
+namespace {
+
+CUresult ready(const void* host, size_t size) {
+  if (CUresult e = enter()) return e;
+  if (size && !host) return CUDA_ERROR_INVALID_VALUE;
+  return current_context() ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
+}
+
+// Host memory that an asynchronous copy returns from at once: pinned here, mirrored there.
+bool is_mirrored(const void* address, size_t size) {
+  auto a = reinterpret_cast<uint64_t>(address);
+  auto range = find_memory(a);
+  return range && range->kind == MemoryKind::mirrored && size <= range->base + range->size - a;
+}
+
+CUresult captured_copy(CUdeviceptr device, const void* host, size_t size, CUstream stream, bool to_device) {
+  CUDA_MEMCPY3D_PEER copy{};
+  copy.WidthInBytes = size;
+  copy.Height = copy.Depth = 1;
+  if (to_device) {
+    copy.srcMemoryType = CU_MEMORYTYPE_HOST;
+    copy.dstMemoryType = CU_MEMORYTYPE_DEVICE;
+    copy.dstDevice = device;
+  } else {
+    copy.srcMemoryType = CU_MEMORYTYPE_DEVICE;
+    copy.srcDevice = device;
+    copy.dstMemoryType = CU_MEMORYTYPE_HOST;
+  }
+  return remote::nm_capture_copy(&copy, stream, to_device, reinterpret_cast<uint64_t>(host), size);
+}
+
+}  // namespace
+
+CUresult is_captured(CUstream stream, bool* out) {
+  *out = false;
+  if (active_captures() == 0) [[likely]] return CUDA_SUCCESS;
+  CUstreamCaptureStatus status;
+  if (CUresult e = remote::cuStreamIsCapturing(stream, &status)) return e;
+  *out = status == CU_STREAM_CAPTURE_STATUS_ACTIVE;
+  return CUDA_SUCCESS;
+}
+
+CUresult copy_to_device(CUdeviceptr dst, const void* src, size_t size, CUstream stream, bool wait) {
+  if (CUresult e = ready(src, size)) return e;
+  if (!size) return CUDA_SUCCESS;
+  if (is_shared_host(src, size)) {
+    // The device reads the program's bytes itself, later: only a waiting copy may return them to the program at once.
+    if (CUresult e = remote::nm_copy_host(dst, reinterpret_cast<uint64_t>(src), size, stream, 1)) return e;
+    return wait ? remote::cuStreamSynchronize(stream) : CUDA_SUCCESS;
+  }
+  bool captured;
+  if (CUresult e = is_captured(stream, &captured)) return e;
+  if (captured) return captured_copy(dst, src, size, stream, true);
+  return remote::nm_copy_in(dst, stream, src, size);
+}
+
+CUresult copy_from_device(void* dst, CUdeviceptr src, size_t size, CUstream stream, bool wait) {
+  if (CUresult e = ready(dst, size)) return e;
+  if (!size) return CUDA_SUCCESS;
+  if (is_shared_host(dst, size)) {
+    if (CUresult e = remote::nm_copy_host(reinterpret_cast<uint64_t>(dst), src, size, stream, 0)) return e;
+    return wait ? remote::cuStreamSynchronize(stream) : CUDA_SUCCESS;
+  }
+  bool captured;
+  if (CUresult e = is_captured(stream, &captured)) return e;
+  if (captured) return captured_copy(src, dst, size, stream, false);
+  if (!wait && is_mirrored(dst, size)) return remote::nm_copy_push(src, size, stream, reinterpret_cast<uint64_t>(dst));
+  if (CUresult e = remote::nm_copy_out(src, stream, dst, size)) return e;
+  return after_synchronise();
+}
+
+CUresult copy_any(CUdeviceptr dst, CUdeviceptr src, size_t size, CUstream stream, bool wait) {
+  if (CUresult e = enter()) return e;
+  if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;
+  if (!size) return CUDA_SUCCESS;
+  bool to = is_device_address(dst), from = is_device_address(src);
+  if (to && from) {
+    if (CUresult e = remote::cuMemcpyDtoDAsync_v2(dst, src, size, stream)) return e;
+    return wait && (is_shared_host(reinterpret_cast<void*>(dst), size) || is_shared_host(reinterpret_cast<void*>(src), size))
+               ? remote::cuStreamSynchronize(stream)
+               : CUDA_SUCCESS;
+  }
+  if (to) return copy_to_device(dst, reinterpret_cast<void*>(src), size, stream, wait);
+  if (from) return copy_from_device(reinterpret_cast<void*>(dst), src, size, stream, wait);
+  // Host to host: in stream order, so after everything before it.
+  if (CUresult e = remote::cuStreamSynchronize(stream)) return e;
+  memmove(reinterpret_cast<void*>(dst), reinterpret_cast<void*>(src), size);
+  return CUDA_SUCCESS;
+}
+
+}  // namespace nm::client
+
+using namespace nm::client;
+
+extern "C" {
+
+NM_EXPORT CUresult cuMemcpyHtoD_v2(CUdeviceptr dst, const void* src, size_t size) {
+  return copy_to_device(dst, src, size, nullptr, true);
+}
+NM_EXPORT CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dst, const void* src, size_t size, CUstream stream) {
+  return copy_to_device(dst, src, size, stream, false);
+}
+NM_EXPORT CUresult cuMemcpyDtoH_v2(void* dst, CUdeviceptr src, size_t size) {
+  return copy_from_device(dst, src, size, nullptr, true);
+}
+NM_EXPORT CUresult cuMemcpyDtoHAsync_v2(void* dst, CUdeviceptr src, size_t size, CUstream stream) {
+  return copy_from_device(dst, src, size, stream, false);
+}
+NM_EXPORT CUresult cuMemcpy(CUdeviceptr dst, CUdeviceptr src, size_t size) { return copy_any(dst, src, size, nullptr, true); }
+NM_EXPORT CUresult cuMemcpyAsync(CUdeviceptr dst, CUdeviceptr src, size_t size, CUstream stream) {
+  return copy_any(dst, src, size, stream, false);
+}
+
+// Each copy of a batch by itself and in order: a batch promises no more, and no order.
+NM_EXPORT CUresult cuMemcpyBatchAsync_v2(CUdeviceptr* dsts, CUdeviceptr* srcs, size_t* sizes, size_t count,
+                                         CUmemcpyAttributes* attrs, size_t* attr_indices, size_t attr_count, CUstream stream) {
+  if (CUresult e = enter()) return e;
+  if (!dsts || !srcs || !sizes || !count || !attrs || !attr_indices || !attr_count || attr_count > count || !stream) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (CUresult e = copy_any(dsts[i], srcs[i], sizes[i], stream, false)) return e;
+  }
+  return CUDA_SUCCESS;
+}
+
+NM_EXPORT CUresult cuMemcpyBatchAsync(CUdeviceptr* dsts, CUdeviceptr* srcs, size_t* sizes, size_t count,
+                                      CUmemcpyAttributes* attrs, size_t* attr_indices, size_t attr_count, size_t* fail_index,
+                                      CUstream stream) {
+  if (fail_index) *fail_index = SIZE_MAX;
+  return cuMemcpyBatchAsync_v2(dsts, srcs, sizes, count, attrs, attr_indices, attr_count, stream);
+}
+
+}  // extern "C"

@@ -1,0 +1,265 @@
+// Copies of rectangles, boxes and arrays, all as one: CUDA_MEMCPY3D_PEER.
+//
+// The driver never sees a host address of ours that it cannot reach: host rows are packed without gaps for the way.
+#include <stdint.h>
+#include <string.h>
+
+#include <vector>
+
+#include "client/client.h"
+#include "client/context.h"
+#include "client/copy.h"
+#include "client/host_memory.h"
+#include "client/memory.h"
+#include "remote.h"
+
+namespace nm::client {
+namespace {
+
+struct Box {
+  size_t width, height, depth, pitch, rows;  // bytes, rows, slices; bytes per row, rows per slice in memory
+  uint8_t* base;
+};
+
+size_t volume(const CUDA_MEMCPY3D_PEER& c) { return c.WidthInBytes * c.Height * c.Depth; }
+
+Box box(const CUDA_MEMCPY3D_PEER& c, const void* host, size_t x, size_t y, size_t z, size_t pitch, size_t height) {
+  Box b;
+  b.width = c.WidthInBytes;
+  b.height = c.Height;
+  b.depth = c.Depth;
+  b.pitch = pitch ? pitch : x + c.WidthInBytes;
+  b.rows = height ? height : y + c.Height;
+  b.base = static_cast<uint8_t*>(const_cast<void*>(host)) + (z * b.rows + y) * b.pitch + x;
+  return b;
+}
+
+template <typename F>
+void for_each_row(const Box& b, F&& f) {
+  for (size_t z = 0; z < b.depth; z++) {
+    for (size_t y = 0; y < b.height; y++) f(b.base + (z * b.rows + y) * b.pitch);
+  }
+}
+
+// Bytes from the first to the last that a box touches.
+size_t extent(const Box& b) { return ((b.depth - 1) * b.rows + (b.height - 1)) * b.pitch + b.width; }
+
+// UNIFIED means: find out.
+CUmemorytype settle(CUmemorytype type, CUdeviceptr device, const void** host) {
+  if (type != CU_MEMORYTYPE_UNIFIED) return type;
+  if (is_device_address(device)) return CU_MEMORYTYPE_DEVICE;
+  *host = reinterpret_cast<const void*>(device);
+  return CU_MEMORYTYPE_HOST;
+}
+
+// One end of a 2D or 3D descriptor into the common form.
+CUDA_MEMCPY3D_PEER widen(const CUDA_MEMCPY2D& c) {
+  CUDA_MEMCPY3D_PEER out{};
+  out.srcXInBytes = c.srcXInBytes;
+  out.srcY = c.srcY;
+  out.srcMemoryType = c.srcMemoryType;
+  out.srcHost = c.srcHost;
+  out.srcDevice = c.srcDevice;
+  out.srcArray = c.srcArray;
+  out.srcPitch = c.srcPitch;
+  out.dstXInBytes = c.dstXInBytes;
+  out.dstY = c.dstY;
+  out.dstMemoryType = c.dstMemoryType;
+  out.dstHost = c.dstHost;
+  out.dstDevice = c.dstDevice;
+  out.dstArray = c.dstArray;
+  out.dstPitch = c.dstPitch;
+  out.WidthInBytes = c.WidthInBytes;
+  out.Height = c.Height;
+  out.Depth = 1;
+  return out;
+}
+
+CUDA_MEMCPY3D_PEER widen(const CUDA_MEMCPY3D& c) {
+  CUDA_MEMCPY3D_PEER out{};
+  out.srcXInBytes = c.srcXInBytes;
+  out.srcY = c.srcY;
+  out.srcZ = c.srcZ;
+  out.srcLOD = c.srcLOD;
+  out.srcMemoryType = c.srcMemoryType;
+  out.srcHost = c.srcHost;
+  out.srcDevice = c.srcDevice;
+  out.srcArray = c.srcArray;
+  out.srcPitch = c.srcPitch;
+  out.srcHeight = c.srcHeight;
+  out.dstXInBytes = c.dstXInBytes;
+  out.dstY = c.dstY;
+  out.dstZ = c.dstZ;
+  out.dstLOD = c.dstLOD;
+  out.dstMemoryType = c.dstMemoryType;
+  out.dstHost = c.dstHost;
+  out.dstDevice = c.dstDevice;
+  out.dstArray = c.dstArray;
+  out.dstPitch = c.dstPitch;
+  out.dstHeight = c.dstHeight;
+  out.WidthInBytes = c.WidthInBytes;
+  out.Height = c.Height;
+  out.Depth = c.Depth;
+  return out;
+}
+
+template <typename Copy>
+CUresult run(const Copy* copy, CUstream stream, bool wait) {
+  if (!copy) return CUDA_ERROR_INVALID_VALUE;
+  return copy_3d(widen(*copy), stream, wait, false);
+}
+
+}  // namespace
+
+CUresult copy_3d(const CUDA_MEMCPY3D_PEER& asked, CUstream stream, bool wait, bool peer) {
+  if (CUresult e = enter()) return e;
+  if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;
+  CUDA_MEMCPY3D_PEER c = asked;
+  if (!c.WidthInBytes || !c.Height || !c.Depth) return CUDA_SUCCESS;
+  if (c.WidthInBytes > SIZE_MAX / c.Height / c.Depth) return CUDA_ERROR_INVALID_VALUE;
+  const void* to = c.dstHost;
+  c.srcMemoryType = settle(c.srcMemoryType, c.srcDevice, &c.srcHost);
+  c.dstMemoryType = settle(c.dstMemoryType, c.dstDevice, &to);
+  c.dstHost = const_cast<void*>(to);
+  bool from_host = c.srcMemoryType == CU_MEMORYTYPE_HOST, to_host = c.dstMemoryType == CU_MEMORYTYPE_HOST;
+  if ((from_host && !c.srcHost) || (to_host && !c.dstHost)) return CUDA_ERROR_INVALID_VALUE;
+  Box src = box(c, c.srcHost, c.srcXInBytes, c.srcY, c.srcZ, c.srcPitch, c.srcHeight);
+  Box dst = box(c, c.dstHost, c.dstXInBytes, c.dstY, c.dstZ, c.dstPitch, c.dstHeight);
+  if ((from_host && src.pitch < c.WidthInBytes) || (to_host && dst.pitch < c.WidthInBytes)) return CUDA_ERROR_INVALID_VALUE;
+
+  if (from_host && to_host) {
+    if (CUresult e = remote::cuStreamSynchronize(stream)) return e;
+    std::vector<uint8_t> rows;
+    for_each_row(src, [&](uint8_t* row) { rows.insert(rows.end(), row, row + c.WidthInBytes); });
+    const uint8_t* at = rows.data();
+    for_each_row(dst, [&](uint8_t* row) { memcpy(row, at, c.WidthInBytes), at += c.WidthInBytes; });
+    return CUDA_SUCCESS;
+  }
+  bool reachable = (!from_host || is_shared_host(src.base, extent(src))) && (!to_host || is_shared_host(dst.base, extent(dst)));
+  if (reachable) {
+    if (CUresult e = remote::nm_copy3d(&c, stream, peer)) return e;
+    return wait && (from_host || to_host) ? remote::cuStreamSynchronize(stream) : CUDA_SUCCESS;
+  }
+  bool captured;
+  if (CUresult e = is_captured(stream, &captured)) return e;
+  if (captured) {
+    const Box& host = from_host ? src : dst;
+    // A graph keeps the host address and reads or writes there when it runs: only gapless boxes can be kept so.
+    if (host.pitch != host.width || (host.depth > 1 && host.rows != host.height)) {
+      return not_supported("capturing a pitched copy from or to pageable memory");
+    }
+    return remote::nm_capture_copy(&c, stream, from_host, reinterpret_cast<uint64_t>(host.base), volume(c));
+  }
+  std::vector<uint8_t> rows;
+  if (from_host) {
+    rows.reserve(volume(c));
+    for_each_row(src, [&](uint8_t* row) { rows.insert(rows.end(), row, row + c.WidthInBytes); });
+    return remote::nm_copy3d_in(&c, stream, rows.data(), rows.size());
+  }
+  rows.resize(volume(c));
+  if (CUresult e = remote::nm_copy3d_out(&c, stream, rows.data(), rows.size())) return e;
+  const uint8_t* at = rows.data();
+  for_each_row(dst, [&](uint8_t* row) { memcpy(row, at, c.WidthInBytes), at += c.WidthInBytes; });
+  return after_synchronise();
+}
+
+}  // namespace nm::client
+
+using namespace nm::client;
+
+extern "C" {
+
+NM_EXPORT CUresult cuMemcpy2D_v2(const CUDA_MEMCPY2D* copy) { return run(copy, nullptr, true); }
+NM_EXPORT CUresult cuMemcpy2DUnaligned_v2(const CUDA_MEMCPY2D* copy) { return run(copy, nullptr, true); }
+NM_EXPORT CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D* copy, CUstream stream) { return run(copy, stream, false); }
+NM_EXPORT CUresult cuMemcpy3D_v2(const CUDA_MEMCPY3D* copy) { return run(copy, nullptr, true); }
+NM_EXPORT CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D* copy, CUstream stream) { return run(copy, stream, false); }
+
+NM_EXPORT CUresult cuMemcpy3DPeer(const CUDA_MEMCPY3D_PEER* copy) {
+  return copy ? copy_3d(*copy, nullptr, true, true) : CUDA_ERROR_INVALID_VALUE;
+}
+NM_EXPORT CUresult cuMemcpy3DPeerAsync(const CUDA_MEMCPY3D_PEER* copy, CUstream stream) {
+  return copy ? copy_3d(*copy, stream, false, true) : CUDA_ERROR_INVALID_VALUE;
+}
+
+// Copies between an array and host memory, in one dimension.
+NM_EXPORT CUresult cuMemcpyHtoAAsync_v2(CUarray dst, size_t offset, const void* src, size_t size, CUstream stream) {
+  CUDA_MEMCPY3D_PEER c{};
+  c.srcMemoryType = CU_MEMORYTYPE_HOST;
+  c.srcHost = src;
+  c.dstMemoryType = CU_MEMORYTYPE_ARRAY;
+  c.dstArray = dst;
+  c.dstXInBytes = offset;
+  c.WidthInBytes = size;
+  c.Height = c.Depth = 1;
+  return copy_3d(c, stream, false, false);
+}
+NM_EXPORT CUresult cuMemcpyHtoA_v2(CUarray dst, size_t offset, const void* src, size_t size) {
+  if (CUresult e = cuMemcpyHtoAAsync_v2(dst, offset, src, size, nullptr)) return e;
+  return is_shared_host(src, size) ? remote::cuStreamSynchronize(nullptr) : CUDA_SUCCESS;
+}
+NM_EXPORT CUresult cuMemcpyAtoHAsync_v2(void* dst, CUarray src, size_t offset, size_t size, CUstream stream) {
+  CUDA_MEMCPY3D_PEER c{};
+  c.srcMemoryType = CU_MEMORYTYPE_ARRAY;
+  c.srcArray = src;
+  c.srcXInBytes = offset;
+  c.dstMemoryType = CU_MEMORYTYPE_HOST;
+  c.dstHost = dst;
+  c.WidthInBytes = size;
+  c.Height = c.Depth = 1;
+  return copy_3d(c, stream, false, false);
+}
+NM_EXPORT CUresult cuMemcpyAtoH_v2(void* dst, CUarray src, size_t offset, size_t size) {
+  if (CUresult e = cuMemcpyAtoHAsync_v2(dst, src, offset, size, nullptr)) return e;
+  return is_shared_host(dst, size) ? remote::cuStreamSynchronize(nullptr) : CUDA_SUCCESS;
+}
+
+NM_EXPORT CUresult cuMemcpy3DBatchAsync_v2(size_t count, CUDA_MEMCPY3D_BATCH_OP* ops, unsigned long long flags, CUstream stream) {
+  if (CUresult e = enter()) return e;
+  if (!count || !ops || flags || !stream) return CUDA_ERROR_INVALID_VALUE;
+  for (size_t i = 0; i < count; i++) {
+    CUDA_MEMCPY3D_PEER c{};
+    const CUDA_MEMCPY3D_BATCH_OP& op = ops[i];
+    auto end = [&](const CUmemcpy3DOperand& o, bool source) {
+      CUmemorytype type = CU_MEMORYTYPE_ARRAY;
+      CUdeviceptr address = 0;
+      size_t pitch = 0, height = 0, x = 0, y = 0, z = 0;
+      CUarray array = nullptr;
+      if (o.type == CU_MEMCPY_OPERAND_TYPE_POINTER) {
+        type = CU_MEMORYTYPE_UNIFIED;
+        address = o.op.ptr.ptr;
+        pitch = o.op.ptr.rowLength;  // elements of one byte: a pointer operand has no element type
+        height = o.op.ptr.layerHeight;
+      } else {
+        array = o.op.array.array;
+        x = o.op.array.offset.x;
+        y = o.op.array.offset.y;
+        z = o.op.array.offset.z;
+      }
+      if (source) {
+        c.srcMemoryType = type, c.srcDevice = address, c.srcPitch = pitch, c.srcHeight = height, c.srcArray = array;
+        c.srcXInBytes = x, c.srcY = y, c.srcZ = z;
+      } else {
+        c.dstMemoryType = type, c.dstDevice = address, c.dstPitch = pitch, c.dstHeight = height, c.dstArray = array;
+        c.dstXInBytes = x, c.dstY = y, c.dstZ = z;
+      }
+    };
+    end(op.src, true);
+    end(op.dst, false);
+    // Where an array is involved, widths are in its elements, whose size only the driver knows.
+    if (c.srcArray || c.dstArray) return not_supported("cuMemcpy3DBatchAsync with arrays");
+    c.WidthInBytes = op.extent.width;
+    c.Height = op.extent.height;
+    c.Depth = op.extent.depth;
+    if (CUresult e = copy_3d(c, stream, false, false)) return e;
+  }
+  return CUDA_SUCCESS;
+}
+
+NM_EXPORT CUresult cuMemcpy3DBatchAsync(size_t count, CUDA_MEMCPY3D_BATCH_OP* ops, size_t* fail_index, unsigned long long flags,
+                                        CUstream stream) {
+  if (fail_index) *fail_index = SIZE_MAX;
+  return cuMemcpy3DBatchAsync_v2(count, ops, flags, stream);
+}
+
+}  // extern "C"

@@ -1,0 +1,161 @@
+// Functions of the program that run in stream order. The server calls them over a connection of its own
+// (wire/events.h); one thread of ours runs them, one after the other, as CUDA does.
+#include "client/host_function.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include <map>
+#include <mutex>
+
+#include "client/client.h"
+#include "client/context.h"
+#include "client/copy.h"
+#include "client/handles.h"
+#include "remote.h"
+#include "wire/events.h"
+
+namespace nm::client {
+namespace {
+
+enum Form : uint32_t { kLaunched = 0, kCallback = 1 };
+
+struct Function {
+  CUhostFn host = nullptr;
+  CUstreamCallback callback = nullptr;
+  CUstream stream = nullptr;
+  void* user_data = nullptr;
+  bool once = true;
+};
+
+std::mutex g_mutex;
+std::map<uint64_t, Function>& functions() {
+  static auto* all = new std::map<uint64_t, Function>;
+  return *all;
+}
+uint64_t g_next = 1;
+int g_connection = -1;
+
+bool transfer(bool out, int fd, void* data, size_t size) {
+  auto* p = static_cast<char*>(data);
+  while (size) {
+    ssize_t n = out ? send(fd, p, size, MSG_NOSIGNAL) : recv(fd, p, size, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    p += n;
+    size -= static_cast<size_t>(n);
+  }
+  return true;
+}
+
+void run(const wire::EventRequest& request) {
+  Function f;
+  {
+    std::lock_guard lock(g_mutex);
+    auto it = functions().find(request.token);
+    if (it == functions().end()) return;  // a server that makes up tokens calls nothing
+    f = it->second;
+    if (f.once) functions().erase(it);
+  }
+  if (f.host) f.host(f.user_data);
+  else f.callback(f.stream, static_cast<CUresult>(request.status), f.user_data);
+}
+
+void* serve(void*) {
+  prctl(PR_SET_NAME, "nearmetal-host");
+  wire::EventRequest request;
+  while (transfer(false, g_connection, &request, sizeof request)) {
+    run(request);
+    wire::EventDone done{request.token};
+    if (!transfer(true, g_connection, &done, sizeof done)) break;
+  }
+  return nullptr;
+}
+
+// Connects on first use. The lock is held.
+CUresult connect_events() {
+  if (g_connection >= 0) return CUDA_SUCCESS;
+  Channel& channel = Client::get()->channel();
+  auto fd = Channel::join(channel.address(), channel.token());
+  if (!fd) {
+    channel.fail(fd.error().message);
+    return CUDA_ERROR_DEVICE_UNAVAILABLE;
+  }
+  g_connection = fd->release();
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread;
+  pthread_create(&thread, nullptr, serve, nullptr);
+  pthread_detach(thread);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return CUDA_SUCCESS;
+}
+
+CUresult add(Function f, uint64_t* token) {
+  std::lock_guard lock(g_mutex);
+  if (CUresult e = connect_events()) return e;
+  *token = g_next++;
+  functions()[*token] = f;
+  return CUDA_SUCCESS;
+}
+
+CUresult submit(CUstream stream, Form form, Function f) {
+  if (CUresult e = enter()) return e;
+  if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;
+  // What is captured runs at every launch of its graph.
+  bool captured;
+  if (CUresult e = is_captured(stream, &captured)) return e;
+  f.once = !captured;
+  uint64_t token;
+  if (CUresult e = add(f, &token)) return e;
+  return remote::nm_host_function(stream, form, token);
+}
+
+}  // namespace
+
+CUresult keep_host_function(CUhostFn function, void* user_data, uint64_t* token) {
+  Function f;
+  f.host = function;
+  f.user_data = user_data;
+  f.once = false;
+  return add(f, token);
+}
+
+bool find_host_function(uint64_t token, CUhostFn* function, void** user_data) {
+  std::lock_guard lock(g_mutex);
+  auto it = functions().find(token);
+  if (it == functions().end()) return false;
+  *function = it->second.host;
+  *user_data = it->second.user_data;
+  return true;
+}
+
+}  // namespace nm::client
+
+using namespace nm::client;
+
+extern "C" {
+
+NM_EXPORT CUresult cuLaunchHostFunc(CUstream stream, CUhostFn function, void* user_data) {
+  if (!function) return CUDA_ERROR_INVALID_VALUE;
+  Function f;
+  f.host = function;
+  f.user_data = user_data;
+  return submit(stream, kLaunched, f);
+}
+
+NM_EXPORT CUresult cuStreamAddCallback(CUstream stream, CUstreamCallback callback, void* user_data, unsigned flags) {
+  if (!callback || flags) return CUDA_ERROR_INVALID_VALUE;
+  Function f;
+  f.callback = callback;
+  f.stream = stream;
+  f.user_data = user_data;
+  return submit(stream, kCallback, f);
+}
+
+}  // extern "C"

@@ -1,0 +1,155 @@
+// Kernel launches: checked against what is known of the kernel, packed, posted. No launch waits for a reply.
+#include <string.h>
+
+#include <vector>
+
+#include "client/call.h"
+#include "client/client.h"
+#include "client/context.h"
+#include "client/function.h"
+#include "client/handles.h"
+#include "client/host_memory.h"
+#include "client/launch.h"
+#include "remote.h"
+
+namespace nm::client {
+namespace {
+
+constexpr uint64_t kExtraEnd = 0, kExtraPointer = 1, kExtraSize = 2;  // CU_LAUNCH_PARAM_*
+constexpr unsigned kMaxAttributes = 64;
+
+enum class Form : uint32_t { plain = 0, extended = 1, cooperative = 2 };
+
+int known_attribute(const Function& f, int number) {
+  const auto& values = f.facts.attribute_value;
+  bool there = static_cast<size_t>(number) < values.size() && f.facts.attribute_result[number] == 0;
+  return there ? values[number] : 0;
+}
+
+int device_limit(int number) {
+  CUdevice device;
+  if (!context_device(current_context(), &device)) return 0;
+  const wire::DeviceFacts* facts = device_facts(device);
+  return facts && static_cast<size_t>(number) < facts->attribute_value.size() ? facts->attribute_value[number] : 0;
+}
+
+// What the driver refuses at the call, so that the error belongs to this launch and not to a later call.
+CUresult check_limits(const Function& f, const LaunchShape& l) {
+  if (!l.grid[0] || !l.grid[1] || !l.grid[2] || !l.block[0] || !l.block[1] || !l.block[2]) return CUDA_ERROR_INVALID_VALUE;
+  for (int i = 0; i < 3; i++) {
+    int grid = device_limit(CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X + i), block = device_limit(CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X + i);
+    if ((grid && l.grid[i] > static_cast<unsigned>(grid)) || (block && l.block[i] > static_cast<unsigned>(block))) {
+      return CUDA_ERROR_INVALID_VALUE;
+    }
+  }
+  uint64_t threads = uint64_t{l.block[0]} * l.block[1] * l.block[2];
+  int most = device_limit(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
+  if (most && threads > static_cast<uint64_t>(most)) return CUDA_ERROR_INVALID_VALUE;
+  int of_kernel = known_attribute(f, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
+  if (of_kernel && threads > static_cast<uint64_t>(of_kernel)) return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+  int shared = known_attribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
+  if (shared && l.shared > static_cast<unsigned>(shared)) return CUDA_ERROR_INVALID_VALUE;
+  return CUDA_SUCCESS;
+}
+
+CUresult launch(Form form, CUfunction function, const LaunchShape& shape, CUstream stream, const void* attributes,
+                size_t attribute_bytes, void** params, void** extra) {
+  if (CUresult e = enter()) return e;
+  if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;
+  Function* f;
+  if (CUresult e = find_function(as_handle(function), &f)) return e;
+  if (CUresult e = check_limits(*f, shape)) return e;
+  thread_local std::vector<uint8_t> packed;
+  if (CUresult e = pack_parameters(*f, params, extra, &packed)) return e;
+  before_launch(packed.data(), packed.size());
+  return remote::nm_launch(function, shape.grid[0], shape.grid[1], shape.grid[2], shape.block[0], shape.block[1],
+                           shape.block[2], shape.shared, stream, static_cast<uint32_t>(form), attributes, attribute_bytes,
+                           packed.data(), packed.size());
+}
+
+}  // namespace
+
+CUresult pack_parameters(Function& f, void** params, void** extra, std::vector<uint8_t>* out) {
+  if (params && extra) return CUDA_ERROR_INVALID_VALUE;
+  out->clear();
+  if (extra) {
+    const void* buffer = nullptr;
+    size_t size = 0;
+    for (int i = 0; i < 8; i += 2) {
+      uint64_t key = reinterpret_cast<uint64_t>(extra[i]);
+      if (key == kExtraEnd) break;
+      if (key == kExtraPointer) buffer = extra[i + 1];
+      else if (key == kExtraSize) size = *static_cast<size_t*>(extra[i + 1]);
+      else return CUDA_ERROR_INVALID_VALUE;
+    }
+    if (size > wire::kMaxRecord / 2 || (size && !buffer)) return CUDA_ERROR_INVALID_VALUE;
+    auto* bytes = static_cast<const uint8_t*>(buffer);
+    out->assign(bytes, bytes + size);
+    return CUDA_SUCCESS;
+  }
+  if (!f.facts.parameters.empty() && !params) return CUDA_ERROR_INVALID_VALUE;
+  out->resize(f.parameter_bytes);
+  for (size_t i = 0; i < f.facts.parameters.size(); i++) {
+    auto [offset, size] = f.facts.parameters[i];
+    if (!params[i]) return CUDA_ERROR_INVALID_VALUE;
+    memcpy(out->data() + offset, params[i], size);
+  }
+  return CUDA_SUCCESS;
+}
+
+CUresult check_launch_attributes(const CUlaunchAttribute* attributes, unsigned count) {
+  if (count > kMaxAttributes || (count && !attributes)) return CUDA_ERROR_INVALID_VALUE;
+  for (unsigned i = 0; i < count; i++) {
+    uint64_t event = 0;
+    if (attributes[i].id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT) event = as_handle(attributes[i].value.programmaticEvent.event);
+    if (attributes[i].id == CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT) {
+      event = as_handle(attributes[i].value.launchCompletionEvent.event);
+    }
+    if (event) {
+      if (CUresult e = check_handle(Kind::event, event, true)) return e;
+    }
+  }
+  return CUDA_SUCCESS;
+}
+
+}  // namespace nm::client
+
+using namespace nm::client;
+
+extern "C" {
+
+NM_EXPORT CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
+                                  unsigned shared, CUstream stream, void** params, void** extra) {
+  return launch(Form::plain, f, {{gx, gy, gz}, {bx, by, bz}, shared}, stream, nullptr, 0, params, extra);
+}
+
+NM_EXPORT CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
+                                             unsigned bz, unsigned shared, CUstream stream, void** params) {
+  return launch(Form::cooperative, f, {{gx, gy, gz}, {bx, by, bz}, shared}, stream, nullptr, 0, params, nullptr);
+}
+
+NM_EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction f, void** params, void** extra) {
+  if (!config) return CUDA_ERROR_INVALID_VALUE;
+  if (CUresult e = enter()) return e;
+  if (CUresult e = check_launch_attributes(config->attrs, config->numAttrs)) return e;
+  for (unsigned i = 0; i < config->numAttrs; i++) {
+    // The node's handle is written at the call, so this one form of launch cannot be posted.
+    if (config->attrs[i].id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE &&
+        config->attrs[i].value.deviceUpdatableKernelNode.deviceUpdatable) {
+      return not_supported("cuLaunchKernelEx with a device-updatable node");
+    }
+  }
+  return launch(Form::extended, f,
+                {{config->gridDimX, config->gridDimY, config->gridDimZ},
+                 {config->blockDimX, config->blockDimY, config->blockDimZ},
+                 config->sharedMemBytes},
+                config->hStream, config->attrs, config->numAttrs * sizeof(CUlaunchAttribute), params, extra);
+}
+
+// Deprecated: the same cooperative launch on each device's stream.
+NM_EXPORT CUresult cuLaunchCooperativeKernelMultiDevice(CUDA_LAUNCH_PARAMS* list, unsigned count, unsigned flags) {
+  (void)list, (void)count, (void)flags;
+  return not_supported("cuLaunchCooperativeKernelMultiDevice");
+}
+
+}  // extern "C"

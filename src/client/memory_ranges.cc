@@ -1,0 +1,179 @@
+#include <sys/mman.h>
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <shared_mutex>
+#include <vector>
+
+#include "client/host_memory.h"
+#include "client/memory.h"
+#include "remote.h"
+
+namespace nm::client {
+namespace {
+
+constexpr uint64_t kPage = 4096;
+constexpr int kClashesToTry = 16;
+
+struct Ranges {
+  std::shared_mutex mutex;
+  std::map<uint64_t, MemoryRange> by_base;
+  // Pages at the ends of allocations may be shared by several of them: how many hold each.
+  std::mutex guard_mutex;
+  std::map<uint64_t, int> edge_pages;
+};
+Ranges& ranges() {
+  static auto* r = new Ranges;
+  return *r;
+}
+
+bool reserve(uint64_t base, uint64_t size) {
+  // SAFETY: NOREPLACE, so nothing of the program is ever covered.
+  void* at = mmap(reinterpret_cast<void*>(base), size, PROT_NONE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  if (at == reinterpret_cast<void*>(base)) return true;
+  if (at != MAP_FAILED) munmap(at, size);
+  return false;
+}
+
+struct Split {
+  uint64_t first, last;            // edge pages; equal for a small range
+  uint64_t inner_base, inner_end;  // whole pages that belong to this range alone
+};
+Split split(uint64_t base, uint64_t size) {
+  uint64_t first = base & ~(kPage - 1), last = (base + size - 1) & ~(kPage - 1);
+  return {first, last, first + kPage, last};
+}
+
+bool take_edge(Ranges& r, uint64_t page) {
+  int& count = r.edge_pages[page];
+  if (count == 0 && !reserve(page, kPage)) {
+    r.edge_pages.erase(page);
+    return false;
+  }
+  count++;
+  return true;
+}
+
+void drop_edge(Ranges& r, uint64_t page) {
+  auto it = r.edge_pages.find(page);
+  if (it == r.edge_pages.end() || --it->second > 0) return;
+  munmap(reinterpret_cast<void*>(page), kPage);
+  r.edge_pages.erase(it);
+}
+
+}  // namespace
+
+std::optional<MemoryRange> find_memory(uint64_t address) {
+  Ranges& r = ranges();
+  std::shared_lock lock(r.mutex);
+  auto it = r.by_base.upper_bound(address);
+  if (it == r.by_base.begin()) return std::nullopt;
+  --it;
+  if (address - it->second.base >= it->second.size) return std::nullopt;
+  return it->second;
+}
+
+bool is_shared_host(const void* address, uint64_t size) {
+  auto a = reinterpret_cast<uint64_t>(address);
+  auto range = find_memory(a);
+  return range && range->kind == MemoryKind::shared && size <= range->base + range->size - a;
+}
+
+bool is_device_address(uint64_t address) {
+  auto range = find_memory(address);
+  if (range) return range->kind != MemoryKind::mirrored || range->managed;
+  // Something the driver placed and never told us about (memory of a graph, say). Ask, once in a long while.
+  std::vector<uint8_t> value;
+  CUresult e = remote::nm_pointer_attribute(address, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, &value);
+  return e == CUDA_SUCCESS && value.size() >= 4 && value[0] == CU_MEMORYTYPE_DEVICE;
+}
+
+void add_memory(const MemoryRange& range) {
+  std::unique_lock lock(ranges().mutex);
+  ranges().by_base[range.base] = range;
+}
+
+std::optional<MemoryRange> remove_memory(uint64_t base) {
+  std::unique_lock lock(ranges().mutex);
+  auto it = ranges().by_base.find(base);
+  if (it == ranges().by_base.end()) return std::nullopt;
+  MemoryRange range = it->second;
+  ranges().by_base.erase(it);
+  return range;
+}
+
+void for_each_memory(const std::function<void(const MemoryRange&)>& visit) {
+  std::shared_lock lock(ranges().mutex);
+  for (auto& [base, range] : ranges().by_base) visit(range);
+}
+
+bool guard_range(uint64_t base, uint64_t size) {
+  Ranges& r = ranges();
+  std::lock_guard lock(r.guard_mutex);
+  Split s = split(base, size);
+  if (!take_edge(r, s.first)) return false;
+  if (s.last != s.first && !take_edge(r, s.last)) {
+    drop_edge(r, s.first);
+    return false;
+  }
+  if (s.inner_base < s.inner_end && !reserve(s.inner_base, s.inner_end - s.inner_base)) {
+    drop_edge(r, s.first);
+    if (s.last != s.first) drop_edge(r, s.last);
+    return false;
+  }
+  return true;
+}
+
+void release_guard(uint64_t base, uint64_t size) {
+  Ranges& r = ranges();
+  std::lock_guard lock(r.guard_mutex);
+  Split s = split(base, size);
+  drop_edge(r, s.first);
+  if (s.last != s.first) drop_edge(r, s.last);
+  if (s.inner_base < s.inner_end) munmap(reinterpret_cast<void*>(s.inner_base), s.inner_end - s.inner_base);
+}
+
+CUresult allocate_guarded(uint64_t size, const std::function<CUresult(CUdeviceptr*)>& allocate,
+                          const std::function<void(CUdeviceptr)>& give_back, CUdeviceptr* out) {
+  // What clashes is held until something fits, or the driver would give the same address again.
+  std::vector<CUdeviceptr> clashed;
+  CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
+  for (int i = 0; i < kClashesToTry; i++) {
+    CUdeviceptr address;
+    result = allocate(&address);
+    if (result != CUDA_SUCCESS) break;
+    if (guard_range(address, size)) {
+      *out = address;
+      break;
+    }
+    clashed.push_back(address);
+    result = CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  for (CUdeviceptr address : clashed) give_back(address);
+  return result;
+}
+
+void remember_module_memory(uint64_t owner, uint64_t base, uint64_t size) {
+  if (!size || find_memory(base)) return;
+  MemoryRange range;
+  range.base = base;
+  range.size = size;
+  range.kind = MemoryKind::variable;
+  range.owner = owner;
+  add_memory(range);
+}
+
+void forget_module_memory(uint64_t owner) {
+  std::vector<MemoryRange> gone;
+  for_each_memory([&](const MemoryRange& r) {
+    if (r.owner == owner && (r.kind == MemoryKind::variable || r.managed)) gone.push_back(r);
+  });
+  for (auto& r : gone) {
+    if (r.managed) drop_mirror(r.base);
+    remove_memory(r.base);
+  }
+}
+
+}  // namespace nm::client

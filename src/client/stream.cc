@@ -1,0 +1,189 @@
+#include "client/stream.h"
+
+#include <pthread.h>
+
+#include <atomic>
+#include <map>
+#include <vector>
+
+#include "client/client.h"
+#include "client/context.h"
+#include "client/handles.h"
+#include "client/side_table.h"
+#include "remote.h"
+
+namespace nm::client {
+namespace {
+
+constexpr uint64_t kLegacy = 1, kPerThread = 2;  // CU_STREAM_LEGACY, CU_STREAM_PER_THREAD
+constexpr unsigned kKnownFlags = CU_STREAM_NON_BLOCKING;
+
+struct Stream {
+  uint64_t context = 0;
+  unsigned flags = 0;
+  int priority = 0;
+  uint64_t number = 0;
+};
+
+SideTable<Stream>& streams() {
+  static auto* table = new SideTable<Stream>;
+  return *table;
+}
+std::atomic<uint64_t> g_numbers{16};
+std::atomic<int> g_captures{0};
+
+thread_local int t_per_thread_depth = 0;
+
+// Each thread has one default stream of its own per context, made when it is first used.
+struct OwnStreams {
+  std::map<uint64_t, uint64_t> by_context;
+  ~OwnStreams() {
+    if (enter() != CUDA_SUCCESS || Client::get()->channel().lost()) return;
+    for (auto [context, stream] : by_context) remote::cuStreamDestroy_v2(from_handle<CUstream>(stream));
+  }
+};
+thread_local OwnStreams t_own;
+
+CUresult create(uint64_t* out, unsigned flags, int priority) {
+  if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;
+  if (flags & ~kKnownFlags) return CUDA_ERROR_INVALID_VALUE;
+  CUstream stream;
+  if (CUresult e = remote::cuStreamCreateWithPriority(&stream, flags, priority)) return e;
+  *out = as_handle(stream);
+  streams().put(*out, {current_context(), flags, priority, g_numbers++});
+  return CUDA_SUCCESS;
+}
+
+CUresult own_stream(uint64_t* out) {
+  uint64_t context = current_context();
+  if (!context) return CUDA_ERROR_INVALID_CONTEXT;
+  auto [it, added] = t_own.by_context.try_emplace(context, 0);
+  if (added || !is_live(Kind::stream, it->second)) {
+    if (CUresult e = create(&it->second, CU_STREAM_DEFAULT, 0)) {
+      t_own.by_context.erase(it);
+      return e;
+    }
+  }
+  *out = it->second;
+  return CUDA_SUCCESS;
+}
+
+// Of an argument that names a stream: a description, also of the legacy stream of the current context.
+CUresult describe(CUstream stream, Stream* out) {
+  if (CUresult e = enter()) return e;
+  uint64_t handle;
+  if (CUresult e = resolve_stream(stream, &handle)) return e;
+  count_local();
+  if (handle <= kLegacy) {
+    if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;
+    *out = {current_context(), 0, 0, stream_number(0)};
+    return CUDA_SUCCESS;
+  }
+  Stream* s = streams().find(handle);
+  if (!s) return CUDA_ERROR_INVALID_HANDLE;
+  *out = *s;
+  return CUDA_SUCCESS;
+}
+
+}  // namespace
+
+PerThreadDefault::PerThreadDefault() { t_per_thread_depth++; }
+PerThreadDefault::~PerThreadDefault() { t_per_thread_depth--; }
+
+CUresult resolve_stream(CUstream stream, uint64_t* out) {
+  uint64_t s = as_handle(stream);
+  if (s == kPerThread || (s == 0 && t_per_thread_depth)) return own_stream(out);
+  *out = s;
+  if (s <= kLegacy || is_live(Kind::stream, s)) return CUDA_SUCCESS;
+  return CUDA_ERROR_INVALID_HANDLE;
+}
+
+uint64_t stream_number(uint64_t handle) {
+  if (handle <= kLegacy) return kLegacy;
+  Stream* s = streams().find(handle);
+  return s ? s->number : 0;
+}
+
+int active_captures() { return g_captures.load(std::memory_order_relaxed); }
+void capture_begins() { g_captures++; }
+void capture_ends() { g_captures--; }
+
+}  // namespace nm::client
+
+using namespace nm::client;
+
+extern "C" {
+
+NM_EXPORT CUresult cuStreamCreateWithPriority(CUstream* stream, unsigned flags, int priority) {
+  if (CUresult e = enter()) return e;
+  if (!stream) return CUDA_ERROR_INVALID_VALUE;
+  uint64_t handle;
+  if (CUresult e = create(&handle, flags, priority)) return e;
+  *stream = from_handle<CUstream>(handle);
+  return CUDA_SUCCESS;
+}
+
+NM_EXPORT CUresult cuStreamCreate(CUstream* stream, unsigned flags) { return cuStreamCreateWithPriority(stream, flags, 0); }
+
+NM_EXPORT CUresult cuStreamDestroy_v2(CUstream stream) {
+  if (CUresult e = enter()) return e;
+  if (as_handle(stream) <= kPerThread) return CUDA_ERROR_INVALID_HANDLE;
+  return remote::cuStreamDestroy_v2(stream);
+}
+
+NM_EXPORT CUresult cuStreamDestroy(CUstream stream) { return cuStreamDestroy_v2(stream); }
+
+NM_EXPORT CUresult cuStreamGetCtx(CUstream stream, CUcontext* ctx) {
+  if (!ctx) return CUDA_ERROR_INVALID_VALUE;
+  Stream s;
+  if (CUresult e = describe(stream, &s)) return e;
+  *ctx = from_handle<CUcontext>(s.context);
+  return CUDA_SUCCESS;
+}
+
+NM_EXPORT CUresult cuStreamGetCtx_v2(CUstream stream, CUcontext* ctx, CUgreenCtx* green) {
+  if (!ctx || !green) return CUDA_ERROR_INVALID_VALUE;
+  *green = nullptr;
+  return cuStreamGetCtx(stream, ctx);
+}
+
+NM_EXPORT CUresult cuStreamGetGreenCtx(CUstream stream, CUgreenCtx* green) {
+  if (!green) return CUDA_ERROR_INVALID_VALUE;
+  Stream s;
+  if (CUresult e = describe(stream, &s)) return e;
+  *green = nullptr;
+  return CUDA_SUCCESS;
+}
+
+NM_EXPORT CUresult cuStreamGetDevice(CUstream stream, CUdevice* device) {
+  if (!device) return CUDA_ERROR_INVALID_VALUE;
+  Stream s;
+  if (CUresult e = describe(stream, &s)) return e;
+  return context_device(s.context, device) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
+}
+
+NM_EXPORT CUresult cuStreamGetFlags(CUstream stream, unsigned* flags) {
+  if (!flags) return CUDA_ERROR_INVALID_VALUE;
+  Stream s;
+  if (CUresult e = describe(stream, &s)) return e;
+  *flags = s.flags;
+  return CUDA_SUCCESS;
+}
+
+NM_EXPORT CUresult cuStreamGetPriority(CUstream stream, int* priority) {
+  if (!priority) return CUDA_ERROR_INVALID_VALUE;
+  Stream s;
+  if (CUresult e = describe(stream, &s)) return e;
+  *priority = s.priority;
+  return CUDA_SUCCESS;
+}
+
+NM_EXPORT CUresult cuStreamGetId(CUstream stream, unsigned long long* id) {
+  if (!id) return CUDA_ERROR_INVALID_VALUE;
+  Stream s;
+  if (CUresult e = describe(stream, &s)) return e;
+  *id = s.number;
+  return CUDA_SUCCESS;
+}
+
+}  // extern "C"

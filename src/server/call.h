@@ -1,0 +1,31 @@
+// How a handler ends.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda_abi.h"
+#include "wire/codec.h"
+
+namespace nm::server {
+
+class Session;
+
+enum class Outcome {
+  done,            // the result and what was written are the reply
+  deferred,        // the reply comes when the device is done
+  protocol_error,  // the client sent nonsense: its session ends
+};
+
+// Returned by a hand-written handler that has arranged for a later reply.
+inline constexpr CUresult kDeferred = static_cast<CUresult>(-1);
+
+inline constexpr uint64_t kMaxElements = 1 << 20;  // of any array that a client asks for
+
+using Handler = Outcome (*)(Session&, wire::Reader& in, wire::Writer& out, CUresult* result);
+
+// Null: no such operation.
+Handler handler_of(uint16_t op);
+// False: posted, so a reply would be a mistake.
+bool needs_reply(uint16_t op);
+
+}  // namespace nm::server

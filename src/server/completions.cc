@@ -1,0 +1,82 @@
+#include "server/completions.h"
+
+#include <sched.h>
+
+namespace nm::server {
+
+CUresult Completions::take_event(CUcontext context, CUevent* out) {
+  auto& spare = spare_[context];
+  if (!spare.empty()) {
+    *out = spare.back();
+    spare.pop_back();
+    return CUDA_SUCCESS;
+  }
+  return driver_.cuEventCreate(out, CU_EVENT_DISABLE_TIMING);
+}
+
+CUresult Completions::record(CUcontext context, CUstream stream, CUevent* out) {
+  if (CUresult e = take_event(context, out)) return e;
+  if (CUresult e = driver_.cuEventRecord(*out, stream)) {
+    spare_[context].push_back(*out);
+    return e;
+  }
+  return CUDA_SUCCESS;
+}
+
+CUresult Completions::after(CUcontext context, CUstream stream, Done done) {
+  CUevent event;
+  if (CUresult e = record(context, stream, &event)) return e;
+  waiting_.push_back({context, {event}, true, std::move(done)});
+  return CUDA_SUCCESS;
+}
+
+CUresult Completions::after_all(CUcontext context, const std::vector<CUstream>& streams, Done done) {
+  Waiting w{context, {}, true, std::move(done)};
+  for (CUstream stream : streams) {
+    CUevent event;
+    if (CUresult e = record(context, stream, &event)) {
+      spare_[context].insert(spare_[context].end(), w.events.begin(), w.events.end());
+      return e;
+    }
+    w.events.push_back(event);
+  }
+  waiting_.push_back(std::move(w));
+  return CUDA_SUCCESS;
+}
+
+CUresult Completions::after_event(CUcontext context, CUevent event, Done done) {
+  waiting_.push_back({context, {event}, false, std::move(done)});
+  return CUDA_SUCCESS;
+}
+
+bool Completions::progress() {
+  bool any = false;
+  for (size_t i = 0; i < waiting_.size();) {
+    Waiting& w = waiting_[i];
+    CUresult result = CUDA_SUCCESS;
+    while (!w.events.empty()) {
+      result = driver_.cuEventQuery(w.events.back());
+      if (result != CUDA_SUCCESS) break;
+      if (w.owned) spare_[w.context].push_back(w.events.back());
+      w.events.pop_back();
+    }
+    if (result == CUDA_ERROR_NOT_READY) {
+      i++;
+      continue;
+    }
+    // `done` may arrange for something new: take the entry out first.
+    Done done = std::move(w.done);
+    waiting_.erase(waiting_.begin() + static_cast<long>(i));
+    done(result);
+    any = true;
+  }
+  return any;
+}
+
+void Completions::drain() {
+  while (!waiting_.empty()) {
+    if (!progress()) sched_yield();
+  }
+}
+
+}  // namespace nm::server

@@ -1,0 +1,47 @@
+// What waits for the device. The worker's one thread never sleeps in the driver: it asks, between records, whether an
+// event has come to pass, and then replies.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "cuda_abi.h"
+#include "driver_table.h"
+
+namespace nm::server {
+
+class Completions {
+ public:
+  using Done = std::function<void(CUresult)>;
+  explicit Completions(const DriverTable& driver) : driver_(driver) {}
+
+  // Calls `done` once everything that is in `stream` now has finished, or with the error that says otherwise. The
+  // stream's context is current. An error here means that nothing was arranged.
+  CUresult after(CUcontext context, CUstream stream, Done done);
+  // The same for all of the given streams together.
+  CUresult after_all(CUcontext context, const std::vector<CUstream>& streams, Done done);
+  CUresult after_event(CUcontext context, CUevent event, Done done);
+
+  // Completes what has finished; true if anything did.
+  bool progress();
+  bool empty() const { return waiting_.empty(); }
+  // Blocks until nothing is left.
+  void drain();
+
+ private:
+  struct Waiting {
+    CUcontext context;
+    std::vector<CUevent> events;
+    bool owned;
+    Done done;
+  };
+  CUresult take_event(CUcontext context, CUevent* out);
+  CUresult record(CUcontext context, CUstream stream, CUevent* out);
+
+  const DriverTable& driver_;
+  std::vector<Waiting> waiting_;
+  std::map<CUcontext, std::vector<CUevent>> spare_;
+};
+
+}  // namespace nm::server

@@ -1,0 +1,251 @@
+// Copies between the device and bytes that travel: through pinned chunks, in stream order, without waiting.
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "server/copy_ops.h"
+#include "server/session.h"
+#include "server_args.h"
+
+namespace nm::server {
+namespace {
+
+// Up to this size the driver takes the bytes at the call and needs no staging.
+constexpr size_t kInline = 4 << 10;
+
+struct Parts {
+  std::vector<Staging::Chunk> chunks;
+  std::vector<std::span<const uint8_t>> bytes;
+};
+
+void give_back(Session& s, Parts& parts) {
+  for (auto& c : parts.chunks) s.staging().give_back(c);
+  parts.chunks.clear();
+}
+
+// A chunk, after waiting for earlier copies to finish if all are in use.
+bool take_chunk(Session& s, size_t size, Staging::Chunk* out) {
+  while (!s.staging().take(size, out)) {
+    if (s.completions().empty() && !s.connection().flush()) return false;
+    if (s.completions().empty()) return false;
+    s.completions().progress();
+    s.connection().flush();
+  }
+  return true;
+}
+
+CUDA_MEMCPY3D_PEER host_side(CUDA_MEMCPY3D_PEER c, void* packed, bool to_device) {
+  if (to_device) {
+    c.srcMemoryType = CU_MEMORYTYPE_HOST;
+    c.srcHost = packed;
+    c.srcXInBytes = c.srcY = c.srcZ = 0;
+    c.srcPitch = c.WidthInBytes;
+    c.srcHeight = c.Height;
+    c.srcArray = nullptr;
+  } else {
+    c.dstMemoryType = CU_MEMORYTYPE_HOST;
+    c.dstHost = packed;
+    c.dstXInBytes = c.dstY = c.dstZ = 0;
+    c.dstPitch = c.WidthInBytes;
+    c.dstHeight = c.Height;
+    c.dstArray = nullptr;
+  }
+  return c;
+}
+
+bool size_fits(const CUDA_MEMCPY3D_PEER& c, uint64_t size) {
+  if (!c.WidthInBytes || !c.Height || !c.Depth || c.WidthInBytes > wire::kMaxBulk / c.Height / c.Depth) return false;
+  return c.WidthInBytes * c.Height * c.Depth == size;
+}
+
+// A pinned buffer of any size for one copy; freed when that is done.
+CUresult pinned(Session& s, size_t size, void** out) {
+  return s.driver().cuMemHostAlloc(out, size, CU_MEMHOSTALLOC_PORTABLE);
+}
+
+}  // namespace
+
+CUresult submit_copy3d(Session& s, const CUDA_MEMCPY3D_PEER& c, CUstream stream, bool peer) {
+  if (peer) return s.driver().cuMemcpy3DPeerAsync(&c, stream);
+  CUDA_MEMCPY3D n{};
+  n.srcXInBytes = c.srcXInBytes, n.srcY = c.srcY, n.srcZ = c.srcZ, n.srcLOD = c.srcLOD;
+  n.srcMemoryType = c.srcMemoryType, n.srcHost = c.srcHost, n.srcDevice = c.srcDevice, n.srcArray = c.srcArray;
+  n.srcPitch = c.srcPitch, n.srcHeight = c.srcHeight;
+  n.dstXInBytes = c.dstXInBytes, n.dstY = c.dstY, n.dstZ = c.dstZ, n.dstLOD = c.dstLOD;
+  n.dstMemoryType = c.dstMemoryType, n.dstHost = c.dstHost, n.dstDevice = c.dstDevice, n.dstArray = c.dstArray;
+  n.dstPitch = c.dstPitch, n.dstHeight = c.dstHeight;
+  n.WidthInBytes = c.WidthInBytes, n.Height = c.Height, n.Depth = c.Depth;
+  return s.driver().cuMemcpy3DAsync_v2(&n, stream);
+}
+
+namespace hand {
+
+CUresult nm_copy_in(Session& s, args::nm_copy_in& a, outs::nm_copy_in&) {
+  if (a.size != s.record().bulk) return CUDA_ERROR_INVALID_VALUE;
+  if (a.size <= kInline) {
+    uint8_t bytes[kInline];
+    if (!s.read_bulk(bytes, a.size)) return CUDA_ERROR_UNKNOWN;
+    return s.driver().cuMemcpyHtoDAsync_v2(a.dst, bytes, a.size, a.stream);
+  }
+  for (uint64_t done = 0; done < a.size;) {
+    size_t n = std::min<uint64_t>(a.size - done, Staging::kChunk);
+    Staging::Chunk chunk;
+    if (!take_chunk(s, n, &chunk)) return CUDA_ERROR_OUT_OF_MEMORY;
+    n = std::min(n, chunk.size);
+    if (!s.read_bulk(chunk.data, n)) return CUDA_ERROR_UNKNOWN;
+    CUresult e = s.driver().cuMemcpyHtoDAsync_v2(a.dst + done, chunk.data, n, a.stream);
+    if (e == CUDA_SUCCESS) {
+      e = s.completions().after(s.context(), a.stream, [&s, chunk, context = s.record().context](CUresult result) {
+        s.staging().give_back(chunk);
+        if (result != CUDA_SUCCESS) s.keep_error(context, result);
+      });
+    }
+    if (e != CUDA_SUCCESS) {
+      s.staging().give_back(chunk);
+      return e;
+    }
+    done += n;
+  }
+  return CUDA_SUCCESS;
+}
+
+CUresult nm_copy_out(Session& s, args::nm_copy_out& a, outs::nm_copy_out&) {
+  if (a.size > wire::kMaxBulk) return CUDA_ERROR_INVALID_VALUE;
+  auto parts = std::make_shared<Parts>();
+  void* whole = nullptr;
+  constexpr uint64_t kThroughChunks = 16 * Staging::kChunk;
+  if (a.size > kThroughChunks) {
+    // One buffer for all of it: the reply is sent only when every byte is known to be right.
+    if (CUresult e = pinned(s, a.size, &whole)) return e;
+    parts->bytes.push_back({static_cast<uint8_t*>(whole), a.size});
+    if (CUresult e = s.driver().cuMemcpyDtoHAsync_v2(whole, a.src, a.size, a.stream)) {
+      s.driver().cuMemFreeHost(whole);
+      return e;
+    }
+  } else {
+    for (uint64_t done = 0; done < a.size;) {
+      size_t n = std::min<uint64_t>(a.size - done, Staging::kChunk);
+      Staging::Chunk chunk;
+      if (!take_chunk(s, n, &chunk)) {
+        give_back(s, *parts);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+      }
+      n = std::min(n, chunk.size);
+      parts->chunks.push_back(chunk);
+      parts->bytes.push_back({chunk.data, n});
+      if (CUresult e = s.driver().cuMemcpyDtoHAsync_v2(chunk.data, a.src + done, n, a.stream)) {
+        give_back(s, *parts);
+        return e;
+      }
+      done += n;
+    }
+  }
+  auto later = s.later();
+  auto release = [&s, parts, whole] {
+    give_back(s, *parts);
+    if (whole) s.driver().cuMemFreeHost(whole);
+  };
+  CUresult e = s.completions().after(s.context(), a.stream, [&s, later, parts, release](CUresult result) {
+    if (result == CUDA_SUCCESS) {
+      s.reply(later, result, {}, parts->bytes, release);
+    } else {
+      s.reply(later, result);
+      release();
+    }
+  });
+  if (e != CUDA_SUCCESS) {
+    release();
+    return e;
+  }
+  return kDeferred;
+}
+
+CUresult nm_copy_host(Session& s, args::nm_copy_host& a, outs::nm_copy_host&) {
+  // The host end must be memory that the client shared: no other address of this process is its business.
+  uint64_t host = a.to_device ? a.src : a.dst;
+  uint8_t* here = s.host_ranges().find(host, a.size);
+  if (!here) return CUDA_ERROR_INVALID_VALUE;
+  return a.to_device ? s.driver().cuMemcpyHtoDAsync_v2(a.dst, here, a.size, a.stream)
+                     : s.driver().cuMemcpyDtoHAsync_v2(here, a.src, a.size, a.stream);
+}
+
+CUresult nm_copy3d(Session& s, args::nm_copy3d& a, outs::nm_copy3d&) {
+  auto reachable = [&](CUmemorytype type, const void* host, size_t pitch, size_t rows, size_t y, size_t z) {
+    if (type != CU_MEMORYTYPE_HOST) return true;
+    // From the first row to the last: the driver touches nothing beyond.
+    uint64_t slices = z + a.copy.Depth, height = rows ? rows : y + a.copy.Height;
+    uint64_t width = pitch ? pitch : a.copy.srcXInBytes + a.copy.WidthInBytes;
+    if (slices > kMaxElements || height > wire::kMaxBulk || (width && height > wire::kMaxBulk / width / slices)) return false;
+    uint64_t size = (slices - 1) * height * width + (y + a.copy.Height - 1) * width + a.copy.WidthInBytes;
+    return s.host_ranges().find(reinterpret_cast<uint64_t>(host), size) != nullptr;
+  };
+  const auto& c = a.copy;
+  if (!c.Height || !c.Depth || !reachable(c.srcMemoryType, c.srcHost, c.srcPitch, c.srcHeight, c.srcY, c.srcZ) ||
+      !reachable(c.dstMemoryType, c.dstHost, c.dstPitch, c.dstHeight, c.dstY, c.dstZ)) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  return submit_copy3d(s, a.copy, a.stream, a.peer);
+}
+
+CUresult nm_copy3d_in(Session& s, args::nm_copy3d_in& a, outs::nm_copy3d_in&) {
+  if (!size_fits(a.copy, a.size) || a.size != s.record().bulk) return CUDA_ERROR_INVALID_VALUE;
+  void* packed;
+  if (CUresult e = pinned(s, a.size, &packed)) return e;
+  CUresult e = s.read_bulk(packed, a.size) ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
+  if (e == CUDA_SUCCESS) e = submit_copy3d(s, host_side(a.copy, packed, true), a.stream, false);
+  if (e == CUDA_SUCCESS) {
+    e = s.completions().after(s.context(), a.stream, [&s, packed](CUresult) { s.driver().cuMemFreeHost(packed); });
+  }
+  if (e != CUDA_SUCCESS) s.driver().cuMemFreeHost(packed);
+  return e;
+}
+
+CUresult nm_copy3d_out(Session& s, args::nm_copy3d_out& a, outs::nm_copy3d_out&) {
+  if (!size_fits(a.copy, a.size)) return CUDA_ERROR_INVALID_VALUE;
+  void* packed;
+  if (CUresult e = pinned(s, a.size, &packed)) return e;
+  auto release = [&s, packed] { s.driver().cuMemFreeHost(packed); };
+  CUresult e = submit_copy3d(s, host_side(a.copy, packed, false), a.stream, false);
+  auto later = s.later();
+  if (e == CUDA_SUCCESS) {
+    e = s.completions().after(s.context(), a.stream, [&s, later, packed, size = a.size, release](CUresult result) {
+      if (result != CUDA_SUCCESS) {
+        s.reply(later, result);
+        release();
+        return;
+      }
+      s.reply(later, result, {}, {{static_cast<uint8_t*>(packed), size}}, release);
+    });
+  }
+  if (e != CUDA_SUCCESS) {
+    release();
+    return e;
+  }
+  return kDeferred;
+}
+
+CUresult nm_copy_push(Session& s, args::nm_copy_push& a, outs::nm_copy_push&) {
+  // The client knows its own memory; the mirror here only bounds the size.
+  if (!s.host_ranges().find(a.address, a.size)) return CUDA_ERROR_INVALID_VALUE;
+  void* packed;
+  if (CUresult e = pinned(s, a.size, &packed)) return e;
+  auto release = [&s, packed] { s.driver().cuMemFreeHost(packed); };
+  CUresult e = s.driver().cuMemcpyDtoHAsync_v2(packed, a.src, a.size, a.stream);
+  if (e == CUDA_SUCCESS) {
+    e = s.completions().after(s.context(), a.stream,
+                              [&s, packed, size = a.size, address = a.address, context = s.record().context,
+                               release](CUresult result) {
+                                if (result != CUDA_SUCCESS) {
+                                  s.keep_error(context, result);
+                                  release();
+                                  return;
+                                }
+                                s.push_memory(address, {static_cast<uint8_t*>(packed), size}, release);
+                              });
+  }
+  if (e != CUDA_SUCCESS) release();
+  return e;
+}
+
+}  // namespace hand
+}  // namespace nm::server

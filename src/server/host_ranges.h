@@ -1,0 +1,39 @@
+// Host memory of the client that the device can reach: mapped here at the client's address, or mirrored.
+#pragma once
+
+#include <cstdint>
+#include <map>
+
+#include "base/fd.h"
+#include "cuda_abi.h"
+#include "driver_table.h"
+
+namespace nm::server {
+
+class HostRanges {
+ public:
+  explicit HostRanges(const DriverTable& driver) : driver_(driver) {}
+
+  // Maps `memory` at exactly `address` and registers it. ALREADY_MAPPED: the address is taken here.
+  CUresult share(uint64_t address, uint64_t size, Fd memory, CUdeviceptr* device_pointer);
+  // A copy of the worker's own: at `address` if `exact`, else wherever there is room.
+  CUresult mirror(uint64_t address, uint64_t size, bool exact, CUdeviceptr* device_pointer);
+  CUresult release(uint64_t address);
+
+  // This process's view of [address, address + size) of the client; null if that is not all shared or mirrored.
+  uint8_t* find(uint64_t address, uint64_t size) const;
+
+ private:
+  struct Range {
+    uint64_t size;
+    uint8_t* here;
+    uint64_t mapped;  // bytes
+  };
+  CUresult register_range(uint64_t address, Range range, CUdeviceptr* device_pointer);
+
+  const DriverTable& driver_;
+  std::map<uint64_t, Range> ranges_;
+  uint64_t total_ = 0;
+};
+
+}  // namespace nm::server

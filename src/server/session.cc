@@ -1,0 +1,212 @@
+#include "server/session.h"
+
+#include <string.h>
+#include <time.h>
+
+#include <thread>
+
+#include "wire/codec.h"
+
+namespace nm::server {
+namespace {
+
+// How long the thread looks for input and finished work before it lets the processor go. Waking up is the most
+// expensive part of a call, so look as long as the machine can afford it.
+struct Patience {
+  int64_t spin_us, nap_us, long_nap_us;
+};
+Patience patience() {
+  if (std::thread::hardware_concurrency() >= 4) return {200, 20, 200};
+  return {10, 50, 500};
+}
+
+int64_t now_us() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return int64_t{t.tv_sec} * 1'000'000 + t.tv_nsec / 1000;
+}
+
+}  // namespace
+
+Session::Session(const DriverTable& driver, Connection connection, HostFunctions& host_functions)
+    : driver_(driver),
+      connection_(std::move(connection)),
+      completions_(driver),
+      staging_(driver),
+      host_ranges_(driver),
+      host_functions_(host_functions) {}
+
+void Session::run() {
+  const Patience p = patience();
+  int64_t idle_since = now_us();
+  // Our own use of the driver must not disturb a capture of the client.
+  if (driver_.cuThreadExchangeStreamCaptureMode) {
+    CUstreamCaptureMode relaxed = CU_STREAM_CAPTURE_MODE_RELAXED;
+    driver_.cuThreadExchangeStreamCaptureMode(&relaxed);
+  }
+  for (;;) {
+    wire::RecordHeader header;
+    std::span<const uint8_t> body;
+    bool worked = false;
+    for (int i = 0; i < 64; i++) {
+      auto next = connection_.next(&header, &body);
+      if (next == Connection::Next::closed) return;
+      if (next == Connection::Next::nothing) break;
+      if (!handle_one(header, body)) return;
+      worked = true;
+    }
+    if (completions_.progress()) worked = true;
+    if (!connection_.flush()) return;
+    if (worked) {
+      idle_since = now_us();
+      continue;
+    }
+    int64_t idle = now_us() - idle_since;
+    if (idle < p.spin_us) continue;
+    if (completions_.empty()) {
+      send_output();
+      connection_.wait(-1);
+      idle_since = now_us();
+    } else {
+      connection_.wait(idle < 20 * p.nap_us ? p.nap_us : p.long_nap_us);
+    }
+  }
+}
+
+bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8_t> body) {
+  record_ = header;
+  bulk_left_ = header.bulk;
+  reply_fd_ = -1;
+  Handler handler = handler_of(header.op);
+  if (!handler || (needs_reply(header.op) && header.sequence == 0)) return false;
+
+  CUresult result = CUDA_SUCCESS;
+  CUcontext context;
+  if (!tables_.context.find(header.context, &context)) {
+    result = CUDA_ERROR_INVALID_CONTEXT;
+  } else if (!current_known_ || context != current_) {
+    result = enter(context);
+  }
+  reply_body_.clear();
+  Outcome outcome = Outcome::done;
+  if (result == CUDA_SUCCESS) {
+    CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+    for (auto& [stream, capture] : captures_) {
+      // What is forbidden during a capture is forbidden to the client's threads as it would be without us.
+      if (capture.mode == CU_STREAM_CAPTURE_MODE_GLOBAL ||
+          (capture.mode == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL && capture.thread == header.thread)) {
+        mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
+      }
+    }
+    bool exchanged = mode != CU_STREAM_CAPTURE_MODE_RELAXED && driver_.cuThreadExchangeStreamCaptureMode &&
+                     driver_.cuThreadExchangeStreamCaptureMode(&mode) == CUDA_SUCCESS;
+    wire::Reader in(body);
+    wire::Writer out(reply_body_);
+    outcome = handler(*this, in, out, &result);
+    if (exchanged) driver_.cuThreadExchangeStreamCaptureMode(&mode);
+  }
+  if (outcome == Outcome::protocol_error) return false;
+  if (bulk_left_ && !connection_.skip_bulk(bulk_left_)) return false;
+  if (outcome == Outcome::deferred) return true;
+  if (header.sequence == 0) {
+    if (result != CUDA_SUCCESS) keep_error(header.context, result);
+    return true;
+  }
+  reply({header.sequence, header.context}, result, reply_body_, {}, nullptr, reply_fd_);
+  return true;
+}
+
+bool Session::read_bulk(void* to, uint64_t size) {
+  if (size > bulk_left_) return false;
+  if (!connection_.read_bulk(to, size)) return false;
+  bulk_left_ -= size;
+  return true;
+}
+
+CUresult Session::enter(CUcontext context) {
+  CUresult result = driver_.cuCtxSetCurrent(context);
+  current_known_ = result == CUDA_SUCCESS;
+  current_ = context;
+  return result;
+}
+
+bool Session::stream_of(uint64_t handle, CUstream* out) {
+  if (handle <= 1) {
+    *out = reinterpret_cast<CUstream>(handle);
+    return true;
+  }
+  if (!tables_.stream.find(handle, out)) return false;
+  if (!blocking_.count(*out)) used_.insert(*out);
+  return true;
+}
+
+bool Session::function_of(uint64_t handle, CUfunction* out) {
+  if (tables_.function.find(handle, out)) return true;
+  CUkernel kernel;
+  if (!tables_.kernel.find(handle, &kernel)) return false;
+  *out = reinterpret_cast<CUfunction>(kernel);  // the driver takes a kernel wherever it takes a function
+  return true;
+}
+
+void Session::add_stream(CUstream stream, unsigned flags) {
+  if (flags & CU_STREAM_NON_BLOCKING) blocking_.erase(stream);
+  else blocking_.insert(stream);
+  used_.erase(stream);
+}
+
+std::vector<CUstream> Session::take_used_streams() {
+  std::vector<CUstream> out{nullptr};
+  for (CUstream s : used_) {
+    if (tables_.stream.knows(s)) out.push_back(s);
+  }
+  used_.clear();
+  return out;
+}
+
+void Session::reply(const Later& to, CUresult result, std::span<const uint8_t> body,
+                    std::vector<std::span<const uint8_t>> bulk, std::function<void()> release, int fd) {
+  send_output();
+  wire::ReplyHeader header{};
+  header.sequence = to.sequence;
+  header.result = result;
+  header.deferred = take_error(to.context);
+  connection_.send(header, body, std::move(bulk), std::move(release), fd);
+}
+
+void Session::push_memory(uint64_t address, std::span<const uint8_t> bytes, std::function<void()> release) {
+  wire::ReplyHeader header{};
+  header.result = static_cast<int32_t>(wire::PushKind::memory);
+  std::vector<uint8_t> body;
+  wire::Writer(body).u64(address);
+  connection_.send(header, body, {bytes}, std::move(release));
+}
+
+// What kernels printed goes out before the reply that the program waits for.
+void Session::send_output() {
+  std::string text = output_.take();
+  while (!text.empty()) {
+    constexpr size_t kPiece = 256 << 10;
+    auto* piece = new std::string(text.substr(0, kPiece));
+    text.erase(0, piece->size());
+    wire::ReplyHeader header{};
+    header.result = static_cast<int32_t>(wire::PushKind::output);
+    std::vector<uint8_t> body;
+    wire::Writer(body).u64(1);
+    connection_.send(header, body, {{reinterpret_cast<const uint8_t*>(piece->data()), piece->size()}}, [piece] { delete piece; });
+  }
+}
+
+void Session::keep_error(uint64_t context, CUresult result) { errors_.try_emplace(context, result); }
+
+CUresult Session::take_error(uint64_t context) {
+  auto it = errors_.find(context);
+  if (it == errors_.end()) return CUDA_SUCCESS;
+  CUresult result = it->second;
+  errors_.erase(it);
+  return result;
+}
+
+void Session::capture_begins(CUstream stream, CUstreamCaptureMode mode) { captures_[stream] = {record_.thread, mode}; }
+void Session::capture_ends(CUstream stream) { captures_.erase(stream); }
+
+}  // namespace nm::server

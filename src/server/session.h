@@ -1,0 +1,110 @@
+// One client's session: its connection, its handles, and the driver that serves it, all on one thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "driver_table.h"
+#include "handle_tables.h"
+#include "server/call.h"
+#include "server/completions.h"
+#include "server/connection.h"
+#include "server/host_functions.h"
+#include "server/host_ranges.h"
+#include "server/output.h"
+#include "server/staging.h"
+
+namespace nm::server {
+
+class Session {
+ public:
+  Session(const DriverTable& driver, Connection connection, HostFunctions& host_functions);
+  // Until the client goes or breaks the protocol.
+  void run();
+
+  const DriverTable& driver() const { return driver_; }
+  Tables& tables() { return tables_; }
+  Connection& connection() { return connection_; }
+  Completions& completions() { return completions_; }
+  Staging& staging() { return staging_; }
+  HostRanges& host_ranges() { return host_ranges_; }
+  HostFunctions& host_functions() { return host_functions_; }
+
+  // Images that the driver may still read, and what belongs to a linker until it is destroyed.
+  std::deque<std::vector<uint8_t>>& images() { return images_; }
+  std::map<CUlinkState, std::shared_ptr<void>>& linker_options() { return linker_options_; }
+
+  // The record being handled.
+  const wire::RecordHeader& record() const { return record_; }
+  CUcontext context() const { return current_; }
+  // Reads the record's bulk; false: the client sent another size than it announced, or went.
+  bool read_bulk(void* to, uint64_t size);
+  // Makes `context` current for what follows in this record.
+  CUresult enter(CUcontext context);
+
+  // 0 and 1 are the legacy stream; a stream that is named here counts as used.
+  bool stream_of(uint64_t handle, CUstream* out);
+  bool function_of(uint64_t handle, CUfunction* out);
+  // Streams without implicit synchronisation that were named since the last synchronisation of their context.
+  std::vector<CUstream> take_used_streams();
+  void add_stream(CUstream stream, unsigned flags);
+
+  // For a handler that returns kDeferred: the reply to this record, later.
+  struct Later {
+    uint32_t sequence;
+    uint64_t context;
+  };
+  Later later() const { return {record_.sequence, record_.context}; }
+  void reply(const Later& to, CUresult result, std::span<const uint8_t> body = {},
+             std::vector<std::span<const uint8_t>> bulk = {}, std::function<void()> release = nullptr, int fd = -1);
+  void push_memory(uint64_t address, std::span<const uint8_t> bytes, std::function<void()> release);
+  // A descriptor that goes with the reply to the record being handled.
+  void attach_fd(int fd) { reply_fd_ = fd; }
+
+  // A posted record failed: the next reply in its context says so.
+  void keep_error(uint64_t context, CUresult result);
+
+  // Captures under way, by the client's thread that began them.
+  bool any_capture() const { return !captures_.empty(); }
+  void capture_begins(CUstream stream, CUstreamCaptureMode mode);
+  void capture_ends(CUstream stream);
+
+ private:
+  bool handle_one(const wire::RecordHeader& header, std::span<const uint8_t> body);
+  void send_output();
+  CUresult take_error(uint64_t context);
+
+  const DriverTable& driver_;
+  Connection connection_;
+  Tables tables_;
+  Completions completions_;
+  Staging staging_;
+  HostRanges host_ranges_;
+  HostFunctions& host_functions_;
+  Output output_;
+  std::deque<std::vector<uint8_t>> images_;
+  std::map<CUlinkState, std::shared_ptr<void>> linker_options_;
+
+  wire::RecordHeader record_{};
+  uint64_t bulk_left_ = 0;
+  CUcontext current_ = nullptr;
+  bool current_known_ = false;
+  int reply_fd_ = -1;
+  std::vector<uint8_t> reply_body_;
+  std::map<uint64_t, CUresult> errors_;
+  std::set<CUstream> blocking_;  // these wait for the legacy stream, and it for them
+  std::set<CUstream> used_;
+  struct Capture {
+    uint32_t thread;
+    CUstreamCaptureMode mode;
+  };
+  std::map<CUstream, Capture> captures_;
+};
+
+}  // namespace nm::server

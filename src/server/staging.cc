@@ -1,0 +1,26 @@
+#include "server/staging.h"
+
+namespace nm::server {
+
+bool Staging::take(size_t size, Chunk* out) {
+  bool is_small = size <= kSmall;
+  auto& spare = is_small ? small_ : large_;
+  if (!spare.empty()) {
+    *out = spare.back();
+    spare.pop_back();
+    return true;
+  }
+  auto& made = is_small ? made_small_ : made_large_;
+  if (made >= (is_small ? kMaxSmall : kMaxChunks)) return false;
+  // Portable: chunks serve whichever context comes next.
+  void* data = nullptr;
+  size_t bytes = is_small ? kSmall : kChunk;
+  if (driver_.cuMemHostAlloc(&data, bytes, CU_MEMHOSTALLOC_PORTABLE) != CUDA_SUCCESS) return false;
+  made++;
+  *out = {static_cast<uint8_t*>(data), bytes};
+  return true;
+}
+
+void Staging::give_back(const Chunk& chunk) { (chunk.size == kSmall ? small_ : large_).push_back(chunk); }
+
+}  // namespace nm::server

@@ -1,0 +1,37 @@
+// Pinned memory through which pageable bytes of a client pass on their way to or from the device.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "cuda_abi.h"
+#include "driver_table.h"
+
+namespace nm::server {
+
+class Staging {
+ public:
+  static constexpr size_t kChunk = 4 << 20;   // bytes
+  static constexpr size_t kSmall = 64 << 10;
+
+  struct Chunk {
+    uint8_t* data = nullptr;
+    size_t size = 0;
+  };
+
+  explicit Staging(const DriverTable& driver) : driver_(driver) {}
+
+  // A chunk of at least min(size, kChunk) bytes; the current context must be live. False: none is free and no more may
+  // be made, or the driver has no memory.
+  bool take(size_t size, Chunk* out);
+  void give_back(const Chunk& chunk);
+
+ private:
+  static constexpr size_t kMaxChunks = 32, kMaxSmall = 128;
+  const DriverTable& driver_;
+  std::vector<Chunk> large_, small_;
+  size_t made_large_ = 0, made_small_ = 0;
+};
+
+}  // namespace nm::server
