@@ -68,7 +68,7 @@ NM_INLINE bool addresses(Exec& x, const Inst& in, Ref ref, uint32_t bytes, bool 
     odd |= to[l];
   }
   if (__builtin_expect(static_cast<int64_t>(bad) < 0 || (odd & (bytes - 1)) != 0 || high - low < bytes, 0)) {
-    return check_addresses(x, bytes, write);
+    return check_addresses(x, in.space, bytes, write);
   }
   return true;
 }

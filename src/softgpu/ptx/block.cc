@@ -49,7 +49,11 @@ void set_grid_specials(Warp& warp, const GridState& grid, uint32_t threads) {
   fill(warp, Special::is_explicit_cluster, grid.explicit_cluster ? ~0u : 0);
   fill(warp, Special::envreg1, static_cast<uint32_t>(grid.workspace >> 32));
   fill(warp, Special::envreg2, static_cast<uint32_t>(grid.workspace));
-  const uint32_t dynamic = grid.shared_bytes - launch.dynamic_shared;
+  const uint32_t reserved = grid.shared_bytes - grid.reserved_bytes;
+  fill(warp, Special::reserved_base, reserved);
+  fill(warp, Special::reserved_end, grid.shared_bytes);
+  fill(warp, Special::reserved_bytes, grid.reserved_bytes);
+  const uint32_t dynamic = reserved - launch.dynamic_shared;
   fill(warp, Special::dynamic_base, dynamic);
   fill(warp, Special64::dynamic_base, dynamic);
   fill(warp, Special64::gridid, launch.grid_id);

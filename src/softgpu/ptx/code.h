@@ -110,6 +110,7 @@ struct Function {
   uint32_t register_count = 0;
   std::vector<uint32_t> callees;  // function indices, for reachability
   bool calls_indirect = false;
+  bool uses_reserved = false;  // shared memory that the driver reserves
 
   static constexpr uint64_t kAddressTag = 0x0F00'0000'0000'0000ull;
   uint64_t address() const { return kAddressTag | (uint64_t{index} + 1) << 4; }

@@ -68,6 +68,9 @@ enum class Special : uint32_t {
   envreg1,
   envreg2,
   dynamic_base,
+  reserved_base,
+  reserved_end,
+  reserved_bytes,
   count,
 };
 // And those of 32 u64, behind them.
@@ -182,7 +185,10 @@ struct GridState {
   const Program* program = nullptr;
   const Function* kernel = nullptr;
   Launch launch;
-  uint32_t static_shared = 0, shared_bytes = 0;
+  uint32_t static_shared = 0;
+  uint32_t shared_bytes = 0;  // a block: static, dynamic, reserved
+  uint32_t reserved_bytes =
+      0;  // of it at the end, for %reserved_smem_offset_1 (cooperative groups keep barriers there)
   uint64_t local_stride = 0;
   uint32_t max_depth = 0;  // of calls
   uint32_t cluster[3] = {1, 1, 1};
@@ -233,8 +239,9 @@ struct Exec {
   void raise(Fault what, uint32_t lane, std::string why);
 };
 
-// Checks Exec::address of the active lanes for an access of `bytes` bytes each; raises and answers false.
-bool check_addresses(Exec& x, uint32_t bytes, bool write);
+// Checks Exec::address of the active lanes for an access of `bytes` bytes each; raises and answers false. Accesses by
+// way of `space` shared have to stay in the block's (or cluster's) shared memory.
+bool check_addresses(Exec& x, Space space, uint32_t bytes, bool write);
 
 // One address, as device functions of the run time (printf) need.
 bool readable(Exec& x, uint32_t lane, uint64_t address, uint64_t bytes, bool write);

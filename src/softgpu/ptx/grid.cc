@@ -15,6 +15,7 @@ namespace {
 
 constexpr uint32_t kMaxResident = 64;  // clusters a worker, unless the launch is cooperative
 constexpr int kPatience = 32;          // spinning turns before another cluster is begun
+constexpr uint32_t kReservedShared = 1024;
 constexpr uint64_t kWorkspaceBytes = 256;
 constexpr auto kHelpAfter = std::chrono::microseconds(100);
 
@@ -221,6 +222,8 @@ Outcome run(const Kernel& kernel, const Launch& launch, Memory& memory, const Pr
   state.params.resize(info.param_bytes + 64);
   state.static_shared = info.static_shared;
   state.shared_bytes = (info.static_shared + 15) / 16 * 16 + launch.dynamic_shared;
+  if (impl.function->uses_reserved) state.reserved_bytes = kReservedShared;
+  state.shared_bytes += state.reserved_bytes;
   state.local_stride = (uint64_t{info.local_bytes} + 15) / 16 * 16;
   if (impl.function->calls_indirect) state.local_stride += uint64_t{launch.stack_bytes} * 4;
   state.max_depth = 64 + launch.stack_bytes / 8;

@@ -343,6 +343,7 @@ void Linker::make_kernels() {
     bool unbounded = false;
     const uint64_t stack = stack_of(b, state, unbounded);
     info.local_bytes = static_cast<uint32_t>(std::min<uint64_t>(stack, 64u << 20));
+    for (uint32_t index : reach(b)) body.out->uses_reserved |= bodies_[index].out->uses_reserved;
     body.out->calls_indirect = unbounded;  // of a kernel: its stack needs the limit's bytes too
     info.const_bytes = static_cast<uint32_t>(std::min<uint64_t>(const_bytes_, ~0u));
     info.registers = std::min(255u, registers);

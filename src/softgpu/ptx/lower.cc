@@ -66,9 +66,11 @@ constexpr SpecialName kSpecialNames[] = {
     {"%envreg2", "", Special::envreg2},
     {"%pm0", "", Special::zero},
     {"%pm1", "", Special::zero},
-    {"%reserved_smem_offset_begin", "", Special::zero},
-    {"%reserved_smem_offset_end", "", Special::zero},
-    {"%reserved_smem_offset_cap", "", Special::zero},
+    {"%reserved_smem_offset_begin", "", Special::reserved_base},
+    {"%reserved_smem_offset_0", "", Special::reserved_base},
+    {"%reserved_smem_offset_1", "", Special::reserved_base},
+    {"%reserved_smem_offset_end", "", Special::reserved_end},
+    {"%reserved_smem_offset_cap", "", Special::reserved_bytes},
 };
 
 }  // namespace
@@ -158,6 +160,7 @@ Ref Lowering::special(const ast::Operand& op, Type type) {
   if (op.name == "%gridid") return bytes == 8 ? special_ref(Special64::gridid) : special_ref(Special::zero);
   for (const SpecialName& known : kSpecialNames) {
     if (known.name != op.name || known.suffix != op.suffix) continue;
+    if (op.name.starts_with("%reserved_smem")) out_.uses_reserved = true;
     if (bytes == 4) return special_ref(known.special);
     // A wider or narrower destination: by way of scratch.
     ConvertPlan plan;

@@ -17,6 +17,16 @@ std::string text(const char* format, uint32_t bytes, uint64_t address) {
   return line;
 }
 
+// Shared memory of the block, or of another one of its cluster.
+bool in_shared(const Exec& x, uint64_t address, uint64_t bytes) {
+  if (inside(address, bytes, x.shared_begin, x.shared_end)) return true;
+  for (const auto& block : x.block->cluster->blocks) {
+    const uint64_t begin = reinterpret_cast<uint64_t>(block->shared.data());
+    if (inside(address, bytes, begin, begin + x.grid->shared_bytes)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 void Exec::raise(Fault what, uint32_t lane, std::string why) {
@@ -30,17 +40,11 @@ bool readable(Exec& x, uint32_t lane, uint64_t address, uint64_t bytes, bool wri
   for (const Range& range : x.ranges) {
     if (inside(address, bytes, range.begin, range.end) && (range.writable || !write)) return true;
   }
-  if (inside(address, bytes, x.shared_begin, x.shared_end)) return true;
   const uint64_t local = x.local_begin + lane * x.local_stride;
   if (inside(address, bytes, local, local + x.local_stride)) return true;
   const uint64_t params = reinterpret_cast<uint64_t>(x.grid->params.data());
   if (!write && inside(address, bytes, params, params + x.grid->params.size())) return true;
-  if (x.block->cluster != nullptr) {
-    for (const auto& block : x.block->cluster->blocks) {
-      const uint64_t begin = reinterpret_cast<uint64_t>(block->shared.data());
-      if (inside(address, bytes, begin, begin + x.grid->shared_bytes)) return true;
-    }
-  }
+  if (in_shared(x, address, bytes)) return true;
   Range range = x.grid->memory->find(address);
   if (!inside(address, bytes, range.begin, range.end) || (write && !range.writable)) return false;
   x.ranges[x.next_range] = range;
@@ -48,12 +52,12 @@ bool readable(Exec& x, uint32_t lane, uint64_t address, uint64_t bytes, bool wri
   return true;
 }
 
-bool check_addresses(Exec& x, uint32_t bytes, bool write) {
+bool check_addresses(Exec& x, Space space, uint32_t bytes, bool write) {
   for (uint32_t m = x.mask; m; m &= m - 1) {
     const uint32_t lane = static_cast<uint32_t>(std::countr_zero(m));
     uint64_t address = x.address[lane];
     // A shared address of another block of the cluster, as mapa makes it: (rank + 1) in the top byte.
-    if (address >= x.shared_end && address - x.shared_begin <= 0xffffffffull && x.block->cluster != nullptr) {
+    if (address >= x.shared_end && address - x.shared_begin <= 0xffffffffull) {
       const uint64_t offset = address - x.shared_begin;
       const uint64_t rank = offset >> 24;
       if (rank >= 1 && rank <= x.block->cluster->blocks.size() && (offset & 0xffffff) + bytes <= x.grid->shared_bytes &&
@@ -66,7 +70,13 @@ bool check_addresses(Exec& x, uint32_t bytes, bool write) {
       x.raise(Fault::misaligned_address, lane, text("misaligned access of %u bytes at 0x%llx", bytes, address));
       return false;
     }
-    if (!readable(x, lane, address, bytes, write)) {
+    if (space == Space::shared && !in_shared(x, address, bytes)) {
+      x.raise(Fault::illegal_address, lane,
+              text("access of %u bytes at offset 0x%llx of shared memory, which the block does not have", bytes,
+                   address - x.shared_begin));
+      return false;
+    }
+    if (space != Space::shared && !readable(x, lane, address, bytes, write)) {
       x.raise(Fault::illegal_address, lane,
               text(write ? "write of %u bytes to 0x%llx, which is no device memory"
                          : "read of %u bytes at 0x%llx, which is no device memory",

@@ -143,7 +143,7 @@ void copy_global_to_shared(Exec& x, const Inst& in) {
     const uint64_t to = shift + (in.width == 8 ? x.reg<uint64_t>(in.r[1])[l] : x.reg<uint32_t>(in.r[1])[l]);
     x.address[l] = x.shared_begin + (to & 0xffffffff);
   });
-  if (!check_addresses(x, in.size, true)) return;
+  if (!check_addresses(x, Space::shared, in.size, true)) return;
   each(everyone, [&](uint32_t l) {
     if (x.fault != Fault::none) return;
     if (from[l] & (in.size - 1)) return x.raise(Fault::misaligned_address, l, "cp.async from a misaligned address");

@@ -97,7 +97,8 @@ class TestDevice {
     launch.grid = {grid.x, grid.y, grid.z};
     launch.block = {block.x, block.y, block.z};
     launch.params = params;
-    return ptx::run(*kernel, launch, memory, [&](std::string_view text) { printed += text; }, threads, nullptr);
+    return ptx::run(
+        *kernel, launch, memory, [&](std::string_view text) { printed += text; }, threads, nullptr);
   }
 
   TestMemory memory;
@@ -107,9 +108,9 @@ class TestDevice {
   int threads = 2;
 };
 
-#define EXPECT_RUNS(outcome)                           \
-  do {                                                 \
-    const Outcome result = (outcome);                  \
+#define EXPECT_RUNS(outcome)                               \
+  do {                                                     \
+    const Outcome result = (outcome);                      \
     EXPECT_EQ(result.fault, Fault::none) << result.detail; \
   } while (false)
 
