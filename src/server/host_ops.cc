@@ -39,20 +39,23 @@ CUresult nm_mirror_read(Session& s, args::nm_mirror_read& a, outs::nm_mirror_rea
   return kDeferred;
 }
 
+CUresult cuLibraryGetManaged(Session& s, args::cuLibraryGetManaged& a, outs::cuLibraryGetManaged& o) {
+  if (!s.driver().cuLibraryGetManaged) return CUDA_ERROR_NOT_SUPPORTED;
+  CUresult e = s.driver().cuLibraryGetManaged(&o.dptr, &o.bytes, a.library, a.name.c_str());
+  if (e == CUDA_SUCCESS) s.managed_variables()[o.dptr] = o.bytes;
+  return e;
+}
+
+// A managed variable is host memory, too: read and written here as a local program would, even before any context.
 CUresult nm_managed_write(Session& s, args::nm_managed_write& a, outs::nm_managed_write&) {
-  if (a.size != s.record().bulk || a.size > kMaxElements * 64) return CUDA_ERROR_INVALID_VALUE;
-  std::vector<uint8_t> bytes(a.size);
-  if (!s.read_bulk(bytes.data(), a.size)) return CUDA_ERROR_UNKNOWN;
-  return s.driver().cuMemcpyHtoD_v2(a.address, bytes.data(), a.size);
+  if (a.size != s.record().bulk || !s.is_managed_variable(a.address, a.size)) return CUDA_ERROR_INVALID_VALUE;
+  return s.read_bulk(reinterpret_cast<void*>(a.address), a.size) ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
 }
 
 CUresult nm_managed_read(Session& s, args::nm_managed_read& a, outs::nm_managed_read&) {
-  if (a.size > kMaxElements * 64) return CUDA_ERROR_INVALID_VALUE;
-  auto* bytes = new std::vector<uint8_t>(a.size);
-  if (CUresult e = s.driver().cuMemcpyDtoH_v2(bytes->data(), a.address, a.size)) {
-    delete bytes;
-    return e;
-  }
+  if (!s.is_managed_variable(a.address, a.size)) return CUDA_ERROR_INVALID_VALUE;
+  auto* here = reinterpret_cast<const uint8_t*>(a.address);
+  auto* bytes = new std::vector<uint8_t>(here, here + a.size);
   s.reply(s.later(), CUDA_SUCCESS, {}, {*bytes}, [bytes] { delete bytes; });
   return kDeferred;
 }

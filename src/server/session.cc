@@ -81,12 +81,10 @@ bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8
   if (!handler || (needs_reply(header.op) && header.sequence == 0)) return false;
 
   CUresult result = CUDA_SUCCESS;
+  // A context that is not there (a primary one that nobody retained yet, say) is none: the driver answers as it would.
   CUcontext context;
-  if (!tables_.context.find(header.context, &context)) {
-    result = CUDA_ERROR_INVALID_CONTEXT;
-  } else if (!current_known_ || context != current_) {
-    result = enter(context);
-  }
+  if (!tables_.context.find(header.context, &context)) context = nullptr;
+  if (!current_known_ || context != current_) result = enter(context);
   reply_body_.clear();
   Outcome outcome = Outcome::done;
   if (result == CUDA_SUCCESS) {
@@ -194,6 +192,14 @@ void Session::send_output() {
     wire::Writer(body).u64(1);
     connection_.send(header, body, {{reinterpret_cast<const uint8_t*>(piece->data()), piece->size()}}, [piece] { delete piece; });
   }
+}
+
+bool Session::is_managed_variable(uint64_t address, uint64_t size) const {
+  auto it = managed_variables_.upper_bound(address);
+  if (it == managed_variables_.begin()) return false;
+  --it;
+  uint64_t offset = address - it->first;
+  return offset < it->second && size <= it->second - offset;
 }
 
 void Session::keep_error(uint64_t context, CUresult result) { errors_.try_emplace(context, result); }

@@ -40,6 +40,10 @@ class Session {
   std::deque<std::vector<uint8_t>>& images() { return images_; }
   std::map<CUlinkState, std::shared_ptr<void>>& linker_options() { return linker_options_; }
 
+  // Managed variables of modules, by address: the only memory of this process outside host_ranges() that a client reads.
+  std::map<uint64_t, uint64_t>& managed_variables() { return managed_variables_; }
+  bool is_managed_variable(uint64_t address, uint64_t size) const;
+
   // The record being handled.
   const wire::RecordHeader& record() const { return record_; }
   CUcontext context() const { return current_; }
@@ -88,6 +92,7 @@ class Session {
   HostRanges host_ranges_;
   HostFunctions& host_functions_;
   Output output_;
+  std::map<uint64_t, uint64_t> managed_variables_;
   std::deque<std::vector<uint8_t>> images_;
   std::map<CUlinkState, std::shared_ptr<void>> linker_options_;
 

