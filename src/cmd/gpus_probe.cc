@@ -63,15 +63,16 @@ GpuInfo describe(const Driver& driver, int index) {
 int gpus_probe_verb(const Args&) {
   void* library = ::dlopen("libcuda.so.1", RTLD_NOW);
   if (!library) return fail(fmt::format("Cannot load the client library: {}.", ::dlerror()));
-  constexpr int kNoDevice = 100;
   try {
     const Driver driver(library);
     const auto init = reinterpret_cast<int (*)(unsigned)>(::dlsym(library, "cuInit"));
     std::vector<GpuInfo> gpus;
     const int started = init ? init(0) : -1;
-    if (started != 0 && started != kNoDevice) return fail(fmt::format("cuInit answered {}.", started));
+    constexpr int kNoDevice = 100;
+    if (started == kNoDevice) return fail("The server offers no GPU.");
+    if (started != 0) return fail(fmt::format("cuInit answered {}.", started));
     int count = 0;
-    if (started == 0) driver.call("cuDeviceGetCount", &count);
+    driver.call("cuDeviceGetCount", &count);
     for (int i = 0; i < count; ++i) gpus.push_back(describe(driver, i));
     fmt::print("{}\n", to_json(gpus));
     return 0;
