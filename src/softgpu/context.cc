@@ -37,6 +37,7 @@ std::shared_ptr<Context> Context::make(Driver& driver, Device& device, bool prim
 
 void Context::start(unsigned with_flags) {
   flags = with_flags | CU_CTX_MAP_HOST;
+  incarnation = driver.next_id();
   limits = {};
   error_ = CUDA_SUCCESS;
   cancel_ = false;

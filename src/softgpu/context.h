@@ -56,6 +56,7 @@ class Context final : public Object {
   // Under the driver's lock, as all that is not atomic.
   bool alive = false;
   uint64_t id = 0;
+  uint64_t incarnation = 0;  // another number after each start
   unsigned flags = 0;
   unsigned api_version = 0;
   Limits limits;

@@ -1,6 +1,7 @@
 // The driver of this process: made by cuInit, never torn down (threads may still execute while the process exits).
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -26,7 +27,8 @@ class Driver {
   Handles handles;
   Ranges ranges;
   std::vector<std::unique_ptr<Device>> devices;
-  int threads = 1;  // that execute one kernel
+  std::map<uint64_t, uint64_t> reservations;  // cuMemAddressReserve: begin -> bytes
+  int threads = 1;                            // that execute one kernel
   uint64_t next_id() { return ++ids_; }
   // The captures that are going on.
   std::vector<std::shared_ptr<Capture>> captures();

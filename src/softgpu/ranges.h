@@ -2,7 +2,6 @@
 // attributes answer from, and what a kernel's accesses are held to.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <map>
@@ -46,7 +45,11 @@ struct Allocation {
   std::atomic<bool> live = true;
   std::shared_ptr<Pool> pool;
   std::shared_ptr<void> backing;  // freed with the allocation: arena space, a host mapping, a physical handle
-  std::array<int, 8> hints{};     // CU_MEM_RANGE_ATTRIBUTE_* of managed memory, see managed.cc
+  // Of another process's memory: which process and which allocation there, and how often it was opened.
+  int peer_pid = 0;
+  uint64_t peer_id = 0;
+  unsigned uses = 0;
+  std::shared_ptr<struct ManagedHints> hints;  // of managed memory, see managed_api.cc
 
   uint64_t end() const { return begin + size; }
   bool is_host() const { return kind == MemoryKind::host || kind == MemoryKind::registered; }
