@@ -29,6 +29,7 @@ std::atomic<bool> g_forked{false};
 std::atomic<uint64_t> g_local{0};
 std::atomic<uint32_t> g_threads{0};
 std::mutex g_start_mutex;
+thread_local bool t_in_host_function = false;
 
 std::vector<uint8_t> forwarded_environment() {
   std::vector<uint8_t> out;
@@ -141,9 +142,12 @@ CUresult Client::start() {
 }
 
 CUresult enter() {
+  if (t_in_host_function) [[unlikely]] return CUDA_ERROR_NOT_PERMITTED;
   if (!Client::get() || g_forked.load(std::memory_order_relaxed)) [[unlikely]] return CUDA_ERROR_NOT_INITIALIZED;
   return CUDA_SUCCESS;
 }
+
+void forbid_calls(bool forbid) { t_in_host_function = forbid; }
 
 void count_local() { g_local.fetch_add(1, std::memory_order_relaxed); }
 

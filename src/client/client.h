@@ -35,6 +35,9 @@ class Client {
 // CUDA_SUCCESS if this process may talk to its server: initialised, not a forked child, not lost.
 CUresult enter();
 
+// While a host function runs, its thread may not call the driver: NOT_PERMITTED.
+void forbid_calls(bool forbid);
+
 // Counts an answer that needed no server.
 void count_local();
 

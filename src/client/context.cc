@@ -9,6 +9,7 @@
 #include "client/client.h"
 #include "client/handles.h"
 #include "client/local_storage.h"
+#include "client/memory.h"
 #include "remote.h"
 
 namespace nm::client {
@@ -133,12 +134,15 @@ bool context_device(uint64_t context, CUdevice* device) {
 
 CUresult sticky_error(uint64_t context) {
   State* s = context ? find(context) : nullptr;
-  return s ? static_cast<CUresult>(s->sticky.load(std::memory_order_relaxed)) : CUDA_SUCCESS;
+  if (!s) return CUDA_SUCCESS;
+  if (!s->live.load(std::memory_order_relaxed)) return CUDA_ERROR_CONTEXT_IS_DESTROYED;  // by another thread
+  return static_cast<CUresult>(s->sticky.load(std::memory_order_relaxed));
 }
 
 CUresult context_error(uint64_t context) {
   State* s = context ? find(context) : &g_none;
   if (!s) return CUDA_SUCCESS;
+  if (s != &g_none && !s->live.load(std::memory_order_relaxed)) [[unlikely]] return CUDA_ERROR_CONTEXT_IS_DESTROYED;
   if (int e = s->sticky.load(std::memory_order_relaxed)) return static_cast<CUresult>(e);
   if (s->deferred.load(std::memory_order_relaxed) == 0) [[likely]] return CUDA_SUCCESS;
   return static_cast<CUresult>(s->deferred.exchange(0));
@@ -201,6 +205,7 @@ NM_EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev) {
     if (--s->retained > 0) return CUDA_SUCCESS;
   }
   drop_local_storage(s->handle);
+  forget_context_memory(s->handle);
   CUresult result = remote::cuDevicePrimaryCtxRelease_v2(dev);
   s->sticky = 0;
   s->deferred = 0;
@@ -214,8 +219,13 @@ NM_EXPORT CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev) {
   State* s = primary_state(dev);
   if (!s) return CUDA_ERROR_INVALID_DEVICE;
   drop_local_storage(s->handle);
+  forget_context_memory(s->handle);
   s->sticky = 0;
   s->deferred = 0;
+  {
+    std::lock_guard lock(g_mutex);
+    s->retained = 0;
+  }
   return remote::cuDevicePrimaryCtxReset_v2(dev);
 }
 
@@ -275,6 +285,7 @@ NM_EXPORT CUresult cuCtxDestroy_v2(CUcontext ctx) {
   if (CUresult e = bind(ctx, &s)) return e;
   if (s->primary) return CUDA_ERROR_INVALID_CONTEXT;
   drop_local_storage(s->handle);
+  forget_context_memory(s->handle);
   s->sticky = 0;  // a broken context can be destroyed
   CUresult result = remote::cuCtxDestroy_v2(ctx);
   s->live = false;

@@ -55,6 +55,8 @@ CUresult is_captured(CUstream stream, bool* out) {
 CUresult copy_to_device(CUdeviceptr dst, const void* src, size_t size, CUstream stream, bool wait) {
   if (CUresult e = ready(src, size)) return e;
   if (!size) return CUDA_SUCCESS;
+  if (CUresult e = check_device_range(dst, size)) return e;
+  before_device_access(dst, size);
   if (is_shared_host(src, size)) {
     // The device reads the program's bytes itself, later: only a waiting copy may return them to the program at once.
     if (CUresult e = remote::nm_copy_host(dst, reinterpret_cast<uint64_t>(src), size, stream, 1)) return e;
@@ -69,6 +71,8 @@ CUresult copy_to_device(CUdeviceptr dst, const void* src, size_t size, CUstream 
 CUresult copy_from_device(void* dst, CUdeviceptr src, size_t size, CUstream stream, bool wait) {
   if (CUresult e = ready(dst, size)) return e;
   if (!size) return CUDA_SUCCESS;
+  if (CUresult e = check_device_range(src, size)) return e;
+  before_device_access(src, size);
   if (is_shared_host(dst, size)) {
     if (CUresult e = remote::nm_copy_host(reinterpret_cast<uint64_t>(dst), src, size, stream, 0)) return e;
     return wait ? remote::cuStreamSynchronize(stream) : CUDA_SUCCESS;
@@ -81,13 +85,24 @@ CUresult copy_from_device(void* dst, CUdeviceptr src, size_t size, CUstream stre
   return after_synchronise();
 }
 
+CUresult copy_on_device(CUdeviceptr dst, CUdeviceptr src, size_t size, CUstream stream) {
+  if (CUresult e = enter()) return e;
+  if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;
+  if (!size) return CUDA_SUCCESS;
+  if (CUresult e = check_device_range(dst, size)) return e;
+  if (CUresult e = check_device_range(src, size)) return e;
+  before_device_access(dst, size);
+  before_device_access(src, size);
+  return remote::cuMemcpyDtoDAsync_v2(dst, src, size, stream);
+}
+
 CUresult copy_any(CUdeviceptr dst, CUdeviceptr src, size_t size, CUstream stream, bool wait) {
   if (CUresult e = enter()) return e;
   if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;
   if (!size) return CUDA_SUCCESS;
   bool to = is_device_address(dst), from = is_device_address(src);
   if (to && from) {
-    if (CUresult e = remote::cuMemcpyDtoDAsync_v2(dst, src, size, stream)) return e;
+    if (CUresult e = copy_on_device(dst, src, size, stream)) return e;
     return wait && (is_shared_host(reinterpret_cast<void*>(dst), size) || is_shared_host(reinterpret_cast<void*>(src), size))
                ? remote::cuStreamSynchronize(stream)
                : CUDA_SUCCESS;
@@ -118,6 +133,12 @@ NM_EXPORT CUresult cuMemcpyDtoH_v2(void* dst, CUdeviceptr src, size_t size) {
 NM_EXPORT CUresult cuMemcpyDtoHAsync_v2(void* dst, CUdeviceptr src, size_t size, CUstream stream) {
   return copy_from_device(dst, src, size, stream, false);
 }
+NM_EXPORT CUresult cuMemcpyDtoD_v2(CUdeviceptr dst, CUdeviceptr src, size_t size) {
+  return copy_on_device(dst, src, size, nullptr);
+}
+NM_EXPORT CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr dst, CUdeviceptr src, size_t size, CUstream stream) {
+  return copy_on_device(dst, src, size, stream);
+}
 NM_EXPORT CUresult cuMemcpy(CUdeviceptr dst, CUdeviceptr src, size_t size) { return copy_any(dst, src, size, nullptr, true); }
 NM_EXPORT CUresult cuMemcpyAsync(CUdeviceptr dst, CUdeviceptr src, size_t size, CUstream stream) {
   return copy_any(dst, src, size, stream, false);
@@ -129,6 +150,10 @@ NM_EXPORT CUresult cuMemcpyBatchAsync_v2(CUdeviceptr* dsts, CUdeviceptr* srcs, s
   if (CUresult e = enter()) return e;
   if (!dsts || !srcs || !sizes || !count || !attrs || !attr_indices || !attr_count || attr_count > count || !stream) {
     return CUDA_ERROR_INVALID_VALUE;
+  }
+  for (size_t i = 0; i < count; i++) {  // all or none
+    if (CUresult e = check_device_range(dsts[i], sizes[i])) return e;
+    if (CUresult e = check_device_range(srcs[i], sizes[i])) return e;
   }
   for (size_t i = 0; i < count; i++) {
     if (CUresult e = copy_any(dsts[i], srcs[i], sizes[i], stream, false)) return e;

@@ -14,6 +14,7 @@ CUresult is_captured(CUstream stream, bool* out);
 // The linear copies; `wait`: return when the bytes are where they belong (pageable memory always waits for reads).
 CUresult copy_to_device(CUdeviceptr dst, const void* src, size_t size, CUstream stream, bool wait);
 CUresult copy_from_device(void* dst, CUdeviceptr src, size_t size, CUstream stream, bool wait);
+CUresult copy_on_device(CUdeviceptr dst, CUdeviceptr src, size_t size, CUstream stream);
 // Either end may be anything with an address.
 CUresult copy_any(CUdeviceptr dst, CUdeviceptr src, size_t size, CUstream stream, bool wait);
 

@@ -103,6 +103,30 @@ CUDA_MEMCPY3D_PEER widen(const CUDA_MEMCPY3D& c) {
   return out;
 }
 
+CUDA_MEMCPY3D_PEER into_array(CUarray dst, size_t offset, const void* src, size_t size) {
+  CUDA_MEMCPY3D_PEER c{};
+  c.srcMemoryType = CU_MEMORYTYPE_HOST;
+  c.srcHost = src;
+  c.dstMemoryType = CU_MEMORYTYPE_ARRAY;
+  c.dstArray = dst;
+  c.dstXInBytes = offset;
+  c.WidthInBytes = size;
+  c.Height = c.Depth = 1;
+  return c;
+}
+
+CUDA_MEMCPY3D_PEER from_array(void* dst, CUarray src, size_t offset, size_t size) {
+  CUDA_MEMCPY3D_PEER c{};
+  c.srcMemoryType = CU_MEMORYTYPE_ARRAY;
+  c.srcArray = src;
+  c.srcXInBytes = offset;
+  c.dstMemoryType = CU_MEMORYTYPE_HOST;
+  c.dstHost = dst;
+  c.WidthInBytes = size;
+  c.Height = c.Depth = 1;
+  return c;
+}
+
 template <typename Copy>
 CUresult run(const Copy* copy, CUstream stream, bool wait) {
   if (!copy) return CUDA_ERROR_INVALID_VALUE;
@@ -154,7 +178,9 @@ CUresult copy_3d(const CUDA_MEMCPY3D_PEER& asked, CUstream stream, bool wait, bo
   if (from_host) {
     rows.reserve(volume(c));
     for_each_row(src, [&](uint8_t* row) { rows.insert(rows.end(), row, row + c.WidthInBytes); });
-    return remote::nm_copy3d_in(&c, stream, rows.data(), rows.size());
+    if (CUresult e = remote::nm_copy3d_in(&c, stream, rows.data(), rows.size())) return e;
+    // A waiting copy also reports what only the driver can tell: whether the box fits its array.
+    return wait ? remote::cuStreamSynchronize(stream) : CUDA_SUCCESS;
   }
   rows.resize(volume(c));
   if (CUresult e = remote::nm_copy3d_out(&c, stream, rows.data(), rows.size())) return e;
@@ -182,36 +208,17 @@ NM_EXPORT CUresult cuMemcpy3DPeerAsync(const CUDA_MEMCPY3D_PEER* copy, CUstream 
   return copy ? copy_3d(*copy, stream, false, true) : CUDA_ERROR_INVALID_VALUE;
 }
 
-// Copies between an array and host memory, in one dimension.
 NM_EXPORT CUresult cuMemcpyHtoAAsync_v2(CUarray dst, size_t offset, const void* src, size_t size, CUstream stream) {
-  CUDA_MEMCPY3D_PEER c{};
-  c.srcMemoryType = CU_MEMORYTYPE_HOST;
-  c.srcHost = src;
-  c.dstMemoryType = CU_MEMORYTYPE_ARRAY;
-  c.dstArray = dst;
-  c.dstXInBytes = offset;
-  c.WidthInBytes = size;
-  c.Height = c.Depth = 1;
-  return copy_3d(c, stream, false, false);
+  return copy_3d(into_array(dst, offset, src, size), stream, false, false);
 }
 NM_EXPORT CUresult cuMemcpyHtoA_v2(CUarray dst, size_t offset, const void* src, size_t size) {
-  if (CUresult e = cuMemcpyHtoAAsync_v2(dst, offset, src, size, nullptr)) return e;
-  return is_shared_host(src, size) ? remote::cuStreamSynchronize(nullptr) : CUDA_SUCCESS;
+  return copy_3d(into_array(dst, offset, src, size), nullptr, true, false);
 }
 NM_EXPORT CUresult cuMemcpyAtoHAsync_v2(void* dst, CUarray src, size_t offset, size_t size, CUstream stream) {
-  CUDA_MEMCPY3D_PEER c{};
-  c.srcMemoryType = CU_MEMORYTYPE_ARRAY;
-  c.srcArray = src;
-  c.srcXInBytes = offset;
-  c.dstMemoryType = CU_MEMORYTYPE_HOST;
-  c.dstHost = dst;
-  c.WidthInBytes = size;
-  c.Height = c.Depth = 1;
-  return copy_3d(c, stream, false, false);
+  return copy_3d(from_array(dst, src, offset, size), stream, false, false);
 }
 NM_EXPORT CUresult cuMemcpyAtoH_v2(void* dst, CUarray src, size_t offset, size_t size) {
-  if (CUresult e = cuMemcpyAtoHAsync_v2(dst, src, offset, size, nullptr)) return e;
-  return is_shared_host(dst, size) ? remote::cuStreamSynchronize(nullptr) : CUDA_SUCCESS;
+  return copy_3d(from_array(dst, src, offset, size), nullptr, true, false);
 }
 
 NM_EXPORT CUresult cuMemcpy3DBatchAsync_v2(size_t count, CUDA_MEMCPY3D_BATCH_OP* ops, unsigned long long flags, CUstream stream) {

@@ -61,8 +61,10 @@ void run(const wire::EventRequest& request) {
     f = it->second;
     if (f.once) functions().erase(it);
   }
+  forbid_calls(true);
   if (f.host) f.host(f.user_data);
   else f.callback(f.stream, static_cast<CUresult>(request.status), f.user_data);
+  forbid_calls(false);
 }
 
 void* serve(void*) {

@@ -28,6 +28,8 @@ class Completions {
   bool empty() const { return waiting_.empty(); }
   // Blocks until nothing is left.
   void drain();
+  // The context is going, and its events with it.
+  void forget(CUcontext context) { spare_.erase(context); }
 
  private:
   struct Waiting {

@@ -25,7 +25,7 @@ void give_back(Session& s, Parts& parts) {
 
 // A chunk, after waiting for earlier copies to finish if all are in use.
 bool take_chunk(Session& s, size_t size, Staging::Chunk* out) {
-  while (!s.staging().take(size, out)) {
+  while (!s.staging().take(size, s.context(), out)) {
     if (s.completions().empty() && !s.connection().flush()) return false;
     if (s.completions().empty()) return false;
     s.completions().progress();

@@ -74,6 +74,7 @@ CUresult nm_identity(Session& s, args::nm_identity& a, outs::nm_identity& o) {
 CUresult nm_primary_retain(Session& s, args::nm_primary_retain& a, outs::nm_primary_retain&) {
   CUcontext context;
   if (CUresult e = s.driver().cuDevicePrimaryCtxRetain(&context, a.device)) return e;
+  s.primary_contexts()[a.device] = context;
   // The handle is the same for as long as the session lives; the driver's may be another after a reset.
   CUcontext before;
   if (s.tables().context.find(a.handle, &before)) {
@@ -81,6 +82,22 @@ CUresult nm_primary_retain(Session& s, args::nm_primary_retain& a, outs::nm_prim
     s.tables().context.unbind(a.handle);
   }
   return s.tables().context.bind(a.handle, context) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+CUresult cuDevicePrimaryCtxRelease_v2(Session& s, args::cuDevicePrimaryCtxRelease_v2& a, outs::cuDevicePrimaryCtxRelease_v2&) {
+  // The client counts its own uses; this is the last one.
+  if (auto it = s.primary_contexts().find(a.dev); it != s.primary_contexts().end()) s.leave(it->second);
+  return s.driver().cuDevicePrimaryCtxRelease_v2(a.dev);
+}
+
+CUresult cuDevicePrimaryCtxReset_v2(Session& s, args::cuDevicePrimaryCtxReset_v2& a, outs::cuDevicePrimaryCtxReset_v2&) {
+  if (auto it = s.primary_contexts().find(a.dev); it != s.primary_contexts().end()) s.leave(it->second);
+  return s.driver().cuDevicePrimaryCtxReset_v2(a.dev);
+}
+
+CUresult cuCtxDestroy_v2(Session& s, args::cuCtxDestroy_v2& a, outs::cuCtxDestroy_v2&) {
+  s.leave(a.ctx);
+  return s.driver().cuCtxDestroy_v2(a.ctx);
 }
 
 CUresult nm_context_create(Session& s, args::nm_context_create& a, outs::nm_context_create& o) {

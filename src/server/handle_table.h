@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cuda_abi.h"
 #include "wire/handle.h"
 #include "wire_ops.h"
 
@@ -43,7 +44,7 @@ class HandleTable {
     wire::Handle h;
     if (!free_slot(value) || !wire::Handle::parse(value, &h)) return false;
     if (h.index >= slots_.size()) slots_.resize(h.index + 1);
-    slots_[h.index] = {object, h.generation, true};
+    slots_[h.index] = {object, h.generation, true, owner_ ? *owner_ : nullptr};
     back_[raw(object)] = value;
     return true;
   }
@@ -53,6 +54,18 @@ class HandleTable {
     back_.erase(raw(s->object));
     s->used = false;
     s->object = H{};
+  }
+
+  // What is bound from now on belongs to the context that `*owner` names at that time.
+  void owned_by(const CUcontext* owner) { owner_ = owner; }
+  // The driver has destroyed everything that belonged to `context`: no handle may lead there any more.
+  void drop_owned(CUcontext context) {
+    for (Slot& s : slots_) {
+      if (!s.used || s.owner != context) continue;
+      back_.erase(raw(s.object));
+      s.used = false;
+      s.object = H{};
+    }
   }
 
   // The client's handle of a driver object; drawn here for an object that the client has not seen.
@@ -65,7 +78,7 @@ class HandleTable {
         return 0;
       }
       uint32_t index = wire::kServerBit | static_cast<uint32_t>(own_.size());
-      own_.push_back({object, 1, true});
+      own_.push_back({object, 1, true, nullptr});
       it->second = wire::Handle{kind_, 1, index}.value();
     }
     return it->second;
@@ -77,6 +90,7 @@ class HandleTable {
     H object{};
     uint16_t generation = 0;
     bool used = false;
+    CUcontext owner = nullptr;
   };
 
   static uint64_t raw(H h) {
@@ -97,6 +111,7 @@ class HandleTable {
   }
 
   uint8_t kind_;
+  const CUcontext* owner_ = nullptr;
   std::vector<Slot> slots_;  // drawn by the client
   std::vector<Slot> own_;    // drawn by the server
   std::unordered_map<uint64_t, uint64_t> back_;

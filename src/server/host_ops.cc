@@ -5,15 +5,15 @@
 namespace nm::server::hand {
 
 CUresult nm_host_share(Session& s, args::nm_host_share& a, outs::nm_host_share& o) {
-  return s.host_ranges().share(a.address, a.size, s.connection().take_fd(), &o.device_pointer);
+  return s.host_ranges().share(a.address, a.size, s.connection().take_fd(), s.context(), &o.device_pointer);
 }
 
 CUresult nm_host_mirror(Session& s, args::nm_host_mirror& a, outs::nm_host_mirror& o) {
   // The program's own pages may lie where this process has something: the device then sees them elsewhere.
   bool exact = a.address % 4096 == 0 && a.size % 4096 == 0;
-  CUresult e = s.host_ranges().mirror(a.address, a.size, exact, &o.device_pointer);
+  CUresult e = s.host_ranges().mirror(a.address, a.size, exact, s.context(), &o.device_pointer);
   if (e == CUDA_ERROR_ALREADY_MAPPED && !a.managed) {
-    e = s.host_ranges().mirror(a.address, a.size, false, &o.device_pointer);
+    e = s.host_ranges().mirror(a.address, a.size, false, s.context(), &o.device_pointer);
   }
   return e;
 }

@@ -15,7 +15,8 @@ uint64_t round_up(uint64_t size) { return (size + kPage - 1) & ~(kPage - 1); }
 
 }  // namespace
 
-CUresult HostRanges::share(uint64_t address, uint64_t size, Fd memory, CUdeviceptr* device_pointer) {
+CUresult HostRanges::share(uint64_t address, uint64_t size, Fd memory, CUcontext context,
+                           CUdeviceptr* device_pointer) {
   if (!memory || address % kPage || size == 0 || size > kMaxTotal || address < kLowest || address + size > kHighest) {
     return CUDA_ERROR_INVALID_VALUE;
   }
@@ -32,10 +33,11 @@ CUresult HostRanges::share(uint64_t address, uint64_t size, Fd memory, CUdevicep
     munmap(at, mapped);
     return CUDA_ERROR_ALREADY_MAPPED;
   }
-  return register_range(address, {size, static_cast<uint8_t*>(at), mapped}, device_pointer);
+  return register_range(address, {size, static_cast<uint8_t*>(at), mapped, context}, device_pointer);
 }
 
-CUresult HostRanges::mirror(uint64_t address, uint64_t size, bool exact, CUdeviceptr* device_pointer) {
+CUresult HostRanges::mirror(uint64_t address, uint64_t size, bool exact, CUcontext context,
+                            CUdeviceptr* device_pointer) {
   if (size == 0 || size > kMaxTotal || total_ + size > kMaxTotal || ranges_.count(address)) return CUDA_ERROR_INVALID_VALUE;
   if (exact && (address % kPage || address < kLowest || address + size > kHighest)) return CUDA_ERROR_INVALID_VALUE;
   uint64_t mapped = round_up(size);
@@ -46,7 +48,7 @@ CUresult HostRanges::mirror(uint64_t address, uint64_t size, bool exact, CUdevic
     munmap(at, mapped);
     return CUDA_ERROR_ALREADY_MAPPED;
   }
-  return register_range(address, {size, static_cast<uint8_t*>(at), mapped}, device_pointer);
+  return register_range(address, {size, static_cast<uint8_t*>(at), mapped, context}, device_pointer);
 }
 
 CUresult HostRanges::register_range(uint64_t address, Range range, CUdeviceptr* device_pointer) {
@@ -77,6 +79,19 @@ CUresult HostRanges::release(uint64_t address) {
   return CUDA_SUCCESS;
 }
 
+void HostRanges::forget(CUcontext context) {
+  for (auto it = ranges_.begin(); it != ranges_.end();) {
+    if (it->second.context != context) {
+      ++it;
+      continue;
+    }
+    driver_.cuMemHostUnregister(it->second.here);
+    munmap(it->second.here, it->second.mapped);
+    total_ -= it->second.size;
+    it = ranges_.erase(it);
+  }
+}
+
 uint8_t* HostRanges::find(uint64_t address, uint64_t size) const {
   auto it = ranges_.upper_bound(address);
   if (it == ranges_.begin()) return nullptr;
@@ -84,6 +99,13 @@ uint8_t* HostRanges::find(uint64_t address, uint64_t size) const {
   uint64_t offset = address - it->first;
   if (offset >= it->second.size || size > it->second.size - offset) return nullptr;
   return it->second.here + offset;
+}
+
+bool HostRanges::holds(uint64_t here) const {
+  for (auto& [address, range] : ranges_) {
+    if (here - reinterpret_cast<uint64_t>(range.here) < range.size) return true;
+  }
+  return false;
 }
 
 }  // namespace nm::server

@@ -34,7 +34,27 @@ Session::Session(const DriverTable& driver, Connection connection, HostFunctions
       completions_(driver),
       staging_(driver),
       host_ranges_(driver),
-      host_functions_(host_functions) {}
+      host_functions_(host_functions) {
+  each_owned_table([this](auto& table) { table.owned_by(&current_); });
+}
+
+template <typename F>
+void Session::each_owned_table(F&& f) {
+  f(tables_.module), f(tables_.function), f(tables_.stream), f(tables_.event), f(tables_.array), f(tables_.mipmap);
+  f(tables_.texref), f(tables_.surfref), f(tables_.linker);
+}
+
+void Session::leave(CUcontext context) {
+  completions_.drain();
+  completions_.forget(context);
+  staging_.forget(context);
+  host_ranges_.forget(context);
+  each_owned_table([context](auto& table) { table.drop_owned(context); });
+  used_.clear();
+  captures_.clear();
+  errors_.clear();  // they were about work that is gone
+  current_known_ = false;
+}
 
 void Session::run() {
   const Patience p = patience();
@@ -102,6 +122,13 @@ bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8
     wire::Writer out(reply_body_);
     outcome = handler(*this, in, out, &result);
     if (exchanged) driver_.cuThreadExchangeStreamCaptureMode(&mode);
+  }
+  // These change what is current behind our back, or what the current context is.
+  switch (header.op) {
+    case op::cuCtxCreate_v2:
+    case op::nm_context_create:
+    case op::nm_primary_retain:
+      current_known_ = false;
   }
   if (outcome == Outcome::protocol_error) return false;
   if (bulk_left_ && !connection_.skip_bulk(bulk_left_)) return false;

@@ -52,6 +52,10 @@ class Session {
   // Makes `context` current for what follows in this record.
   CUresult enter(CUcontext context);
 
+  // `context` is about to be destroyed: waits for what we have under way in it and forgets what the driver will free.
+  void leave(CUcontext context);
+  std::map<CUdevice, CUcontext>& primary_contexts() { return primary_contexts_; }
+
   // 0 and 1 are the legacy stream; a stream that is named here counts as used.
   bool stream_of(uint64_t handle, CUstream* out);
   bool function_of(uint64_t handle, CUfunction* out);
@@ -80,6 +84,9 @@ class Session {
   void capture_ends(CUstream stream);
 
  private:
+  // The kinds whose objects die with their context.
+  template <typename F>
+  void each_owned_table(F&& f);
   bool handle_one(const wire::RecordHeader& header, std::span<const uint8_t> body);
   void send_output();
   CUresult take_error(uint64_t context);
@@ -92,6 +99,7 @@ class Session {
   HostRanges host_ranges_;
   HostFunctions& host_functions_;
   Output output_;
+  std::map<CUdevice, CUcontext> primary_contexts_;
   std::map<uint64_t, uint64_t> managed_variables_;
   std::deque<std::vector<uint8_t>> images_;
   std::map<CUlinkState, std::shared_ptr<void>> linker_options_;

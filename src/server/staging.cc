@@ -2,7 +2,7 @@
 
 namespace nm::server {
 
-bool Staging::take(size_t size, Chunk* out) {
+bool Staging::take(size_t size, CUcontext context, Chunk* out) {
   bool is_small = size <= kSmall;
   auto& spare = is_small ? small_ : large_;
   if (!spare.empty()) {
@@ -17,10 +17,16 @@ bool Staging::take(size_t size, Chunk* out) {
   size_t bytes = is_small ? kSmall : kChunk;
   if (driver_.cuMemHostAlloc(&data, bytes, CU_MEMHOSTALLOC_PORTABLE) != CUDA_SUCCESS) return false;
   made++;
-  *out = {static_cast<uint8_t*>(data), bytes};
+  *out = {static_cast<uint8_t*>(data), bytes, context};
   return true;
 }
 
 void Staging::give_back(const Chunk& chunk) { (chunk.size == kSmall ? small_ : large_).push_back(chunk); }
+
+void Staging::forget(CUcontext context) {
+  auto gone = [context](const Chunk& c) { return c.context == context; };
+  made_small_ -= std::erase_if(small_, gone);
+  made_large_ -= std::erase_if(large_, gone);
+}
 
 }  // namespace nm::server

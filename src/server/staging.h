@@ -18,14 +18,16 @@ class Staging {
   struct Chunk {
     uint8_t* data = nullptr;
     size_t size = 0;
+    CUcontext context = nullptr;  // it was made in, and dies with
   };
 
   explicit Staging(const DriverTable& driver) : driver_(driver) {}
 
   // A chunk of at least min(size, kChunk) bytes; the current context must be live. False: none is free and no more may
   // be made, or the driver has no memory.
-  bool take(size_t size, Chunk* out);
+  bool take(size_t size, CUcontext context, Chunk* out);
   void give_back(const Chunk& chunk);
+  void forget(CUcontext context);
 
  private:
   static constexpr size_t kMaxChunks = 32, kMaxSmall = 128;
