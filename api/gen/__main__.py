@@ -9,6 +9,8 @@ from pathlib import Path
 import abi
 import dispatch
 import exports
+import nvml
+import nvml_wire
 import remote
 from model import TableError, read_rows, read_types
 
@@ -42,7 +44,20 @@ def main(argv: list[str]) -> int:
     write(out / "error_names.inc", note + exports.error_names(types))
     write(out / "softgpu_twins.inc", note + exports.twins(cuda, types))
     write(out / "softgpu_weak.cc", note + exports.weak_stubs(cuda))
+    write_nvml(out, note)
     return 0
+
+
+def write_nvml(out: Path, note: str) -> None:
+    n = nvml.read(HERE / "nvml.toml")
+    write(out / "nvml_abi.h", note + nvml.abi(n))
+    write(out / "nvml_exports.map", nvml.version_script(n))
+    write(out / "nvml_results.inc", note + nvml.result_texts(n))
+    write(out / "nvml_remote.h", note + nvml_wire.remote_header(n))
+    write(out / "nvml_stubs.cc", note + nvml_wire.stubs(n))
+    write(out / "nvml_table.h", note + nvml_wire.table(n))
+    write(out / "nvml_dispatch.cc", note + nvml_wire.dispatch(n))
+    write(out / "softgpu_nvml_weak.cc", note + nvml.weak_stubs(n))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "driver_table.h"
+#include "server/nvml_session.h"
 #include "server/session.h"
 #include "wire/hello.h"
 
@@ -113,6 +114,11 @@ int worker_main(const WorkerOptions& options) {
   }).detach();
 
   bool unix_socket = is_unix(connection.get());
+  if (assignment.hello.purpose == wire::Purpose::nvml) {
+    Connection plain(std::move(connection), unix_socket);
+    serve_nvml(*load_nvml(options.nvml_driver), plain);
+    _exit(0);
+  }
   {
     Session session(driver, Connection(std::move(connection), unix_socket), host_functions);
     session.run();
