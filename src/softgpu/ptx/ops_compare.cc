@@ -90,8 +90,9 @@ void halves(Exec& x, const Inst& in) {
 #define FOURTEEN(HANDLER, T)                                                                              \
   SIX(HANDLER, T)                                                                                         \
   INTEGERS(equ, HANDLER, T)                                                                               \
-  INTEGERS(neu, HANDLER, T) INTEGERS(ltu, HANDLER, T) INTEGERS(leu, HANDLER, T) INTEGERS(gtu, HANDLER, T) \
-      INTEGERS(geu, HANDLER, T) INTEGERS(num, HANDLER, T) INTEGERS(nan, HANDLER, T)
+  INTEGERS(neu, HANDLER, T)                                                                               \
+  INTEGERS(ltu, HANDLER, T) INTEGERS(leu, HANDLER, T) INTEGERS(gtu, HANDLER, T) INTEGERS(geu, HANDLER, T) \
+      INTEGERS(num, HANDLER, T) INTEGERS(nan, HANDLER, T)
 
 template <class T>
 Handler integer(Compare c) {
