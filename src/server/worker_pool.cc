@@ -100,8 +100,9 @@ void WorkerPool::serve_idle() {
   size_t spare = 0;
   for (auto& [id, worker] : workers_) {
     if (worker->state != State::idle) continue;
-    const auto request = std::find_if(queue_.begin(), queue_.end(),
-                                      [&](const Request& candidate) { return candidate.kind == worker->kind; });
+    const auto request = std::find_if(queue_.begin(), queue_.end(), [&kind = worker->kind](const Request& candidate) {
+      return candidate.kind == kind;
+    });
     if (request != queue_.end()) {
       const Ready ready = std::move(request->ready);
       queue_.erase(request);
