@@ -9,6 +9,7 @@ from pathlib import Path
 import abi
 import dispatch
 import exports
+import fuzz
 import nvml
 import nvml_wire
 import remote
@@ -38,6 +39,8 @@ def main(argv: list[str]) -> int:
     write(out / "handle_tables.h", note + dispatch.tables(types))
     write(out / "server_args.h", note + dispatch.structs(rows, types))
     write(out / "dispatch.cc", note + dispatch.source(rows, types))
+    write(out / "null_driver.inc", note + fuzz.null_driver(cuda, types))
+    write(out / "wire_op_ids.inc", note + fuzz.seeds(rows))
     write(out / "cuda_exports.map", exports.version_script(cuda))
     write(out / "proc_table.inc", note + exports.proc_table(cuda))
     write(out / "unprototyped.inc", note + exports.declarations(cuda))

@@ -115,6 +115,10 @@ Result<std::unique_ptr<Channel>> Channel::connect(const wire::Address& address, 
   return std::unique_ptr<Channel>(new Channel(address, std::move(*fd), token, std::move(on_push)));
 }
 
+std::unique_ptr<Channel> Channel::over(Fd fd, PushHandler on_push) {
+  return std::unique_ptr<Channel>(new Channel({}, std::move(fd), {}, std::move(on_push)));
+}
+
 Result<Fd> Channel::join(const wire::Address& address, const wire::Token& session) {
   wire::Token token;
   return greet(address, wire::Purpose::events, {}, session, &token);

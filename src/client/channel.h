@@ -53,6 +53,8 @@ class Channel {
 
   static Result<std::unique_ptr<Channel>> connect(const wire::Address& address, wire::Purpose purpose,
                                                   const std::vector<uint8_t>& environment, PushHandler on_push);
+  // Over a connection that is greeted already; for tests.
+  static std::unique_ptr<Channel> over(Fd fd, PushHandler on_push);
   // Another connection of the same session, for host functions.
   static Result<Fd> join(const wire::Address& address, const wire::Token& session);
   ~Channel();

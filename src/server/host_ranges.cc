@@ -15,6 +15,10 @@ uint64_t round_up(uint64_t size) { return (size + kPage - 1) & ~(kPage - 1); }
 
 }  // namespace
 
+HostRanges::~HostRanges() {
+  for (auto& [address, range] : ranges_) munmap(range.here, range.mapped);
+}
+
 CUresult HostRanges::share(uint64_t address, uint64_t size, Fd memory, CUcontext context,
                            CUdeviceptr* device_pointer) {
   if (!memory || address % kPage || size == 0 || size > kMaxTotal || address < kLowest || address + size > kHighest) {

@@ -13,6 +13,8 @@ namespace nm::server {
 class HostRanges {
  public:
   explicit HostRanges(const DriverTable& driver) : driver_(driver) {}
+  HostRanges(const HostRanges&) = delete;
+  ~HostRanges();
 
   // Maps `memory` at exactly `address` and registers it. ALREADY_MAPPED: the address is taken here.
   CUresult share(uint64_t address, uint64_t size, Fd memory, CUcontext context, CUdeviceptr* device_pointer);

@@ -1,0 +1,7 @@
+// What the programs in these tests do. Each prints one line per step and returns its exit status.
+#pragma once
+
+#include <string>
+
+// 0 and true if `name` is a role.
+bool run_role(const std::string& name, int* status);
