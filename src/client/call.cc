@@ -4,6 +4,7 @@
 
 #include "client/client.h"
 #include "client/context.h"
+#include "client/stream.h"
 #include "wire_ops.h"
 
 namespace nm::client {
@@ -47,7 +48,8 @@ void Call::trace(const char* how, CUresult result) {
 
 CUresult Call::post() {
   Client& client = *Client::get();
-  if (client.strict()) return surface(wait());
+  // While something is captured, what cannot be captured fails at the call: the capture ends with it.
+  if (client.strict() || active_captures()) [[unlikely]] return surface(wait());
   if (CUresult e = context_error(context_)) return e;
   if (body_.size() + sizeof(wire::RecordHeader) > wire::kMaxRecord) return CUDA_ERROR_INVALID_VALUE;
   bool ok = client.channel().post(header(), body_, bulk_, fd_);

@@ -13,6 +13,7 @@
 #include "base/version.h"
 #include "client/call.h"
 #include "client/context.h"
+#include "client/graph_slots.h"
 #include "client/host_memory.h"
 #include "client/identity.h"
 #include "remote.h"
@@ -70,6 +71,12 @@ bool on_push(wire::PushKind kind, std::span<const uint8_t> body, uint64_t bulk,
              const std::function<bool(void*, uint64_t)>& read) {
   wire::Reader in(body);
   if (kind == wire::PushKind::memory) return receive_pushed_memory(in.u64(), bulk, read);
+  if (kind == wire::PushKind::graph_output) {
+    uint64_t slot = in.u64();
+    return receive_graph_output(slot, in.u64(), bulk, read);
+  }
+  if (kind == wire::PushKind::graph_done) return graph_launch_is_over(in.u64()), bulk == 0;
+  if (kind == wire::PushKind::graph_gone) return drop_graph_slot(in.u64()), bulk == 0;
   if (kind != wire::PushKind::output || bulk > (1u << 20)) return false;
   std::string text(bulk, '\0');
   if (!read(text.data(), bulk)) return false;

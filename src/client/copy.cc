@@ -4,6 +4,7 @@
 
 #include "client/client.h"
 #include "client/context.h"
+#include "client/graph_slots.h"
 #include "client/host_memory.h"
 #include "client/memory.h"
 #include "client/stream.h"
@@ -31,14 +32,16 @@ CUresult captured_copy(CUdeviceptr device, const void* host, size_t size, CUstre
   copy.Height = copy.Depth = 1;
   if (to_device) {
     copy.srcMemoryType = CU_MEMORYTYPE_HOST;
+    copy.srcHost = host;
     copy.dstMemoryType = CU_MEMORYTYPE_DEVICE;
     copy.dstDevice = device;
   } else {
     copy.srcMemoryType = CU_MEMORYTYPE_DEVICE;
     copy.srcDevice = device;
     copy.dstMemoryType = CU_MEMORYTYPE_HOST;
+    copy.dstHost = const_cast<void*>(host);
   }
-  return remote::nm_capture_copy(&copy, stream, to_device, reinterpret_cast<uint64_t>(host), size);
+  return capture_copy(copy, stream);
 }
 
 }  // namespace
@@ -110,6 +113,17 @@ CUresult copy_any(CUdeviceptr dst, CUdeviceptr src, size_t size, CUstream stream
   if (to) return copy_to_device(dst, reinterpret_cast<void*>(src), size, stream, wait);
   if (from) return copy_from_device(reinterpret_cast<void*>(dst), src, size, stream, wait);
   // Host to host: in stream order, so after everything before it.
+  bool captured;
+  if (CUresult e = is_captured(stream, &captured)) return e;
+  if (captured) {
+    CUDA_MEMCPY3D_PEER copy{};
+    copy.srcMemoryType = copy.dstMemoryType = CU_MEMORYTYPE_HOST;
+    copy.srcHost = reinterpret_cast<const void*>(src);
+    copy.dstHost = reinterpret_cast<void*>(dst);
+    copy.WidthInBytes = size;
+    copy.Height = copy.Depth = 1;
+    return capture_copy(copy, stream);
+  }
   if (CUresult e = remote::cuStreamSynchronize(stream)) return e;
   memmove(reinterpret_cast<void*>(dst), reinterpret_cast<void*>(src), size);
   return CUDA_SUCCESS;

@@ -9,99 +9,14 @@
 #include "client/client.h"
 #include "client/context.h"
 #include "client/copy.h"
+#include "client/graph_slots.h"
+#include "client/host_box.h"
 #include "client/host_memory.h"
 #include "client/memory.h"
 #include "remote.h"
 
 namespace nm::client {
 namespace {
-
-struct Box {
-  size_t width, height, depth, pitch, rows;  // bytes, rows, slices; bytes per row, rows per slice in memory
-  uint8_t* base;
-};
-
-size_t volume(const CUDA_MEMCPY3D_PEER& c) { return c.WidthInBytes * c.Height * c.Depth; }
-
-Box box(const CUDA_MEMCPY3D_PEER& c, const void* host, size_t x, size_t y, size_t z, size_t pitch, size_t height) {
-  Box b;
-  b.width = c.WidthInBytes;
-  b.height = c.Height;
-  b.depth = c.Depth;
-  b.pitch = pitch ? pitch : x + c.WidthInBytes;
-  b.rows = height ? height : y + c.Height;
-  b.base = static_cast<uint8_t*>(const_cast<void*>(host)) + (z * b.rows + y) * b.pitch + x;
-  return b;
-}
-
-template <typename F>
-void for_each_row(const Box& b, F&& f) {
-  for (size_t z = 0; z < b.depth; z++) {
-    for (size_t y = 0; y < b.height; y++) f(b.base + (z * b.rows + y) * b.pitch);
-  }
-}
-
-// Bytes from the first to the last that a box touches.
-size_t extent(const Box& b) { return ((b.depth - 1) * b.rows + (b.height - 1)) * b.pitch + b.width; }
-
-// UNIFIED means: find out.
-CUmemorytype settle(CUmemorytype type, CUdeviceptr device, const void** host) {
-  if (type != CU_MEMORYTYPE_UNIFIED) return type;
-  if (is_device_address(device)) return CU_MEMORYTYPE_DEVICE;
-  *host = reinterpret_cast<const void*>(device);
-  return CU_MEMORYTYPE_HOST;
-}
-
-// One end of a 2D or 3D descriptor into the common form.
-CUDA_MEMCPY3D_PEER widen(const CUDA_MEMCPY2D& c) {
-  CUDA_MEMCPY3D_PEER out{};
-  out.srcXInBytes = c.srcXInBytes;
-  out.srcY = c.srcY;
-  out.srcMemoryType = c.srcMemoryType;
-  out.srcHost = c.srcHost;
-  out.srcDevice = c.srcDevice;
-  out.srcArray = c.srcArray;
-  out.srcPitch = c.srcPitch;
-  out.dstXInBytes = c.dstXInBytes;
-  out.dstY = c.dstY;
-  out.dstMemoryType = c.dstMemoryType;
-  out.dstHost = c.dstHost;
-  out.dstDevice = c.dstDevice;
-  out.dstArray = c.dstArray;
-  out.dstPitch = c.dstPitch;
-  out.WidthInBytes = c.WidthInBytes;
-  out.Height = c.Height;
-  out.Depth = 1;
-  return out;
-}
-
-CUDA_MEMCPY3D_PEER widen(const CUDA_MEMCPY3D& c) {
-  CUDA_MEMCPY3D_PEER out{};
-  out.srcXInBytes = c.srcXInBytes;
-  out.srcY = c.srcY;
-  out.srcZ = c.srcZ;
-  out.srcLOD = c.srcLOD;
-  out.srcMemoryType = c.srcMemoryType;
-  out.srcHost = c.srcHost;
-  out.srcDevice = c.srcDevice;
-  out.srcArray = c.srcArray;
-  out.srcPitch = c.srcPitch;
-  out.srcHeight = c.srcHeight;
-  out.dstXInBytes = c.dstXInBytes;
-  out.dstY = c.dstY;
-  out.dstZ = c.dstZ;
-  out.dstLOD = c.dstLOD;
-  out.dstMemoryType = c.dstMemoryType;
-  out.dstHost = c.dstHost;
-  out.dstDevice = c.dstDevice;
-  out.dstArray = c.dstArray;
-  out.dstPitch = c.dstPitch;
-  out.dstHeight = c.dstHeight;
-  out.WidthInBytes = c.WidthInBytes;
-  out.Height = c.Height;
-  out.Depth = c.Depth;
-  return out;
-}
 
 CUDA_MEMCPY3D_PEER into_array(CUarray dst, size_t offset, const void* src, size_t size) {
   CUDA_MEMCPY3D_PEER c{};
@@ -135,23 +50,39 @@ CUresult run(const Copy* copy, CUstream stream, bool wait) {
 
 }  // namespace
 
+CUresult settle(CUDA_MEMCPY3D_PEER* c) {
+  auto find_out = [](CUmemorytype* type, CUdeviceptr device, const void** host) {
+    if (*type != CU_MEMORYTYPE_UNIFIED) return;
+    *type = is_device_address(device) ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
+    if (*type == CU_MEMORYTYPE_HOST) *host = reinterpret_cast<const void*>(device);
+  };
+  const void* to = c->dstHost;
+  find_out(&c->srcMemoryType, c->srcDevice, &c->srcHost);
+  find_out(&c->dstMemoryType, c->dstDevice, &to);
+  c->dstHost = const_cast<void*>(to);
+  if (c->srcMemoryType == CU_MEMORYTYPE_HOST && (!c->srcHost || source_box(*c).pitch < c->WidthInBytes)) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  if (c->dstMemoryType == CU_MEMORYTYPE_HOST && (!c->dstHost || destination_box(*c).pitch < c->WidthInBytes)) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  return CUDA_SUCCESS;
+}
+
 CUresult copy_3d(const CUDA_MEMCPY3D_PEER& asked, CUstream stream, bool wait, bool peer) {
   if (CUresult e = enter()) return e;
   if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;
   CUDA_MEMCPY3D_PEER c = asked;
   if (!c.WidthInBytes || !c.Height || !c.Depth) return CUDA_SUCCESS;
   if (c.WidthInBytes > SIZE_MAX / c.Height / c.Depth) return CUDA_ERROR_INVALID_VALUE;
-  const void* to = c.dstHost;
-  c.srcMemoryType = settle(c.srcMemoryType, c.srcDevice, &c.srcHost);
-  c.dstMemoryType = settle(c.dstMemoryType, c.dstDevice, &to);
-  c.dstHost = const_cast<void*>(to);
+  if (CUresult e = settle(&c)) return e;
   bool from_host = c.srcMemoryType == CU_MEMORYTYPE_HOST, to_host = c.dstMemoryType == CU_MEMORYTYPE_HOST;
-  if ((from_host && !c.srcHost) || (to_host && !c.dstHost)) return CUDA_ERROR_INVALID_VALUE;
-  Box src = box(c, c.srcHost, c.srcXInBytes, c.srcY, c.srcZ, c.srcPitch, c.srcHeight);
-  Box dst = box(c, c.dstHost, c.dstXInBytes, c.dstY, c.dstZ, c.dstPitch, c.dstHeight);
-  if ((from_host && src.pitch < c.WidthInBytes) || (to_host && dst.pitch < c.WidthInBytes)) return CUDA_ERROR_INVALID_VALUE;
+  Box src = source_box(c), dst = destination_box(c);
 
   if (from_host && to_host) {
+    bool captured;
+    if (CUresult e = is_captured(stream, &captured)) return e;
+    if (captured) return capture_copy(c, stream);
     if (CUresult e = remote::cuStreamSynchronize(stream)) return e;
     std::vector<uint8_t> rows;
     for_each_row(src, [&](uint8_t* row) { rows.insert(rows.end(), row, row + c.WidthInBytes); });
@@ -166,14 +97,7 @@ CUresult copy_3d(const CUDA_MEMCPY3D_PEER& asked, CUstream stream, bool wait, bo
   }
   bool captured;
   if (CUresult e = is_captured(stream, &captured)) return e;
-  if (captured) {
-    const Box& host = from_host ? src : dst;
-    // A graph keeps the host address and reads or writes there when it runs: only gapless boxes can be kept so.
-    if (host.pitch != host.width || (host.depth > 1 && host.rows != host.height)) {
-      return not_supported("capturing a pitched copy from or to pageable memory");
-    }
-    return remote::nm_capture_copy(&c, stream, from_host, reinterpret_cast<uint64_t>(host.base), volume(c));
-  }
+  if (captured) return capture_copy(c, stream);
   std::vector<uint8_t> rows;
   if (from_host) {
     rows.reserve(volume(c));

@@ -11,10 +11,12 @@
 
 #include <map>
 #include <mutex>
+#include <vector>
 
 #include "client/client.h"
 #include "client/context.h"
 #include "client/copy.h"
+#include "client/graph_slots.h"
 #include "client/handles.h"
 #include "remote.h"
 #include "wire/events.h"
@@ -67,14 +69,41 @@ void run(const wire::EventRequest& request) {
   forbid_calls(false);
 }
 
+// What graphs wrote to memory that the function may read.
+bool take_updates(uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) {
+    wire::EventUpdate update;
+    if (!transfer(false, g_connection, &update, sizeof update)) return false;
+    if (!update.size || update.size != graph_slot_size(update.slot)) return false;
+    std::vector<uint8_t> bytes(update.size);
+    if (!transfer(false, g_connection, bytes.data(), bytes.size())) return false;
+    write_graph_output(update.slot, update.version, bytes);
+  }
+  return true;
+}
+
+// And what the function wrote that graphs may read.
+bool answer(uint64_t token) {
+  std::vector<SlotUpdate> changes = take_graph_changes();
+  wire::EventDone done{token, static_cast<uint32_t>(changes.size()), 0};
+  if (!transfer(true, g_connection, &done, sizeof done)) return false;
+  for (SlotUpdate& change : changes) {
+    wire::EventUpdate update{change.slot, change.version, change.bytes.size()};
+    if (!transfer(true, g_connection, &update, sizeof update)) return false;
+    if (!transfer(true, g_connection, change.bytes.data(), change.bytes.size())) return false;
+  }
+  return true;
+}
+
 void* serve(void*) {
   prctl(PR_SET_NAME, "nearmetal-host");
   wire::EventRequest request;
   while (transfer(false, g_connection, &request, sizeof request)) {
+    if (!take_updates(request.updates)) break;
     run(request);
-    wire::EventDone done{request.token};
-    if (!transfer(true, g_connection, &done, sizeof done)) break;
+    if (!answer(request.token)) break;
   }
+  shutdown(g_connection, SHUT_RDWR);
   return nullptr;
 }
 

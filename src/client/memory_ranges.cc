@@ -63,6 +63,19 @@ void drop_edge(Ranges& r, uint64_t page) {
   r.edge_pages.erase(it);
 }
 
+// Memory that graphs allocate dies with the graph, and nobody tells us. But the driver never gives an address twice: what
+// it just gave away belongs to nothing else that lives.
+void drop_dead_ranges(uint64_t base, uint64_t size) {
+  std::vector<MemoryRange> dead;
+  for_each_memory([&](const MemoryRange& r) {
+    if (r.kind == MemoryKind::device && r.base < base + size && base < r.base + r.size) dead.push_back(r);
+  });
+  for (auto& r : dead) {
+    remove_memory(r.base);
+    release_guard(r.base, r.size);
+  }
+}
+
 }  // namespace
 
 std::optional<MemoryRange> find_memory(uint64_t address) {
@@ -144,7 +157,12 @@ CUresult allocate_guarded(uint64_t size, const std::function<CUresult(CUdevicept
     CUdeviceptr address;
     result = allocate(&address);
     if (result != CUDA_SUCCESS) break;
-    if (guard_range(address, size)) {
+    bool guarded = guard_range(address, size);
+    if (!guarded) {
+      drop_dead_ranges(address, size);
+      guarded = guard_range(address, size);
+    }
+    if (guarded) {
       *out = address;
       break;
     }

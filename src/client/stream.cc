@@ -128,6 +128,7 @@ NM_EXPORT CUresult cuStreamCreate(CUstream* stream, unsigned flags) { return cuS
 NM_EXPORT CUresult cuStreamDestroy_v2(CUstream stream) {
   if (CUresult e = enter()) return e;
   if (as_handle(stream) <= kPerThread) return CUDA_ERROR_INVALID_HANDLE;
+  if (active_captures()) stream_destroyed(as_handle(stream));
   return remote::cuStreamDestroy_v2(stream);
 }
 

@@ -14,5 +14,7 @@ uint64_t stream_number(uint64_t handle);
 int active_captures();
 void capture_begins();
 void capture_ends();
+// A capture that began in the stream ends with it.
+void stream_destroyed(uint64_t handle);
 
 }  // namespace nm::client

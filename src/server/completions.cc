@@ -50,8 +50,9 @@ CUresult Completions::after_event(CUcontext context, CUevent event, Done done) {
 }
 
 bool Completions::progress() {
-  bool any = false;
-  for (size_t i = 0; i < waiting_.size();) {
+  // Newest first: what came before something finished in its stream is then seen as finished, too, and told first.
+  std::vector<std::pair<Done, CUresult>> finished;
+  for (size_t i = waiting_.size(); i-- > 0;) {
     Waiting& w = waiting_[i];
     CUresult result = CUDA_SUCCESS;
     while (!w.events.empty()) {
@@ -60,17 +61,13 @@ bool Completions::progress() {
       if (w.owned) spare_[w.context].push_back(w.events.back());
       w.events.pop_back();
     }
-    if (result == CUDA_ERROR_NOT_READY) {
-      i++;
-      continue;
-    }
-    // `done` may arrange for something new: take the entry out first.
-    Done done = std::move(w.done);
+    if (result == CUDA_ERROR_NOT_READY) continue;
+    finished.emplace_back(std::move(w.done), result);
     waiting_.erase(waiting_.begin() + static_cast<long>(i));
-    done(result);
-    any = true;
   }
-  return any;
+  // `done` may arrange for something new, and may ask for progress itself.
+  for (auto it = finished.rbegin(); it != finished.rend(); ++it) it->first(it->second);
+  return !finished.empty();
 }
 
 void Completions::drain() {

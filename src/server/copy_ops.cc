@@ -235,15 +235,17 @@ CUresult nm_copy_push(Session& s, args::nm_copy_push& a, outs::nm_copy_push&) {
     e = s.completions().after(s.context(), a.stream,
                               [&s, packed, size = a.size, address = a.address, context = s.record().context,
                                release](CUresult result) {
+                                s.has_pushed();
                                 if (result != CUDA_SUCCESS) {
                                   s.keep_error(context, result);
                                   release();
                                   return;
                                 }
-                                s.push_memory(address, {static_cast<uint8_t*>(packed), size}, release);
+                                s.push(wire::PushKind::memory, {address}, {static_cast<uint8_t*>(packed), size}, release);
                               });
   }
-  if (e != CUDA_SUCCESS) release();
+  if (e == CUDA_SUCCESS) s.expect_push();
+  else release();
   return e;
 }
 

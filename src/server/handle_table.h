@@ -54,6 +54,13 @@ class HandleTable {
     back_.erase(raw(s->object));
     s->used = false;
     s->object = H{};
+    wire::Handle h;
+    if (wire::Handle::parse(value, &h) && h.index & wire::kServerBit) own_free_.push_back(h.index & ~wire::kServerBit);
+  }
+  // The driver's object is gone, whoever drew its handle: another object may get its address.
+  void forget(H object) {
+    auto it = back_.find(raw(object));
+    if (it != back_.end()) unbind(it->second);
   }
 
   // What is bound from now on belongs to the context that `*owner` names at that time.
@@ -73,13 +80,20 @@ class HandleTable {
     if (!object) return 0;
     auto [it, added] = back_.try_emplace(raw(object), 0);
     if (added) {
-      if (own_.size() >= wire::kMaxIndex) {
+      uint32_t index;
+      if (!own_free_.empty()) {
+        index = own_free_.back();
+        own_free_.pop_back();
+      } else if (own_.size() < wire::kMaxIndex) {
+        index = static_cast<uint32_t>(own_.size());
+        own_.emplace_back();
+      } else {
         back_.erase(it);
         return 0;
       }
-      uint32_t index = wire::kServerBit | static_cast<uint32_t>(own_.size());
-      own_.push_back({object, 1, true, nullptr});
-      it->second = wire::Handle{kind_, 1, index}.value();
+      Slot& s = own_[index];
+      s = {object, static_cast<uint16_t>(s.generation + 1), true, nullptr};
+      it->second = wire::Handle{kind_, s.generation, wire::kServerBit | index}.value();
     }
     return it->second;
   }
@@ -114,6 +128,7 @@ class HandleTable {
   const CUcontext* owner_ = nullptr;
   std::vector<Slot> slots_;  // drawn by the client
   std::vector<Slot> own_;    // drawn by the server
+  std::vector<uint32_t> own_free_;
   std::unordered_map<uint64_t, uint64_t> back_;
 };
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "server/graph_slots.h"
 #include "wire/events.h"
 
 namespace nm::server {
@@ -27,6 +28,11 @@ void HostFunctions::connect(Fd fd) {
   fd_ = std::move(fd);
 }
 
+void HostFunctions::share_slots(std::weak_ptr<GraphSlots> slots) {
+  std::lock_guard lock(mutex_);
+  slots_ = std::move(slots);
+}
+
 void* HostFunctions::make(uint64_t token) {
   std::lock_guard lock(made_mutex_);
   made_.push_back(std::make_unique<Function>(this, token));
@@ -48,12 +54,37 @@ void HostFunctions::run_callback(CUstream, CUresult status, void* user_data) {
 void HostFunctions::ask(uint64_t token, CUresult status) {
   std::lock_guard lock(mutex_);
   if (!fd_) return;  // the client is gone: its functions are, too
-  wire::EventRequest request{token, status, 0};
-  wire::EventDone done;
+  if (!exchange(token, status)) fd_.reset();
+}
+
+bool HostFunctions::exchange(uint64_t token, CUresult status) {
   int fd = fd_.get();
-  bool ok = all([&](char* p, size_t n) { return send(fd, p, n, MSG_NOSIGNAL); }, reinterpret_cast<char*>(&request), sizeof request) &&
-            all([&](char* p, size_t n) { return recv(fd, p, n, 0); }, reinterpret_cast<char*>(&done), sizeof done);
-  if (!ok) fd_.reset();
+  auto put = [&](const void* p, size_t n) {
+    return all([&](char* q, size_t m) { return send(fd, q, m, MSG_NOSIGNAL); }, static_cast<char*>(const_cast<void*>(p)), n);
+  };
+  auto get = [&](void* p, size_t n) {
+    return all([&](char* q, size_t m) { return recv(fd, q, m, 0); }, static_cast<char*>(p), n);
+  };
+  auto slots = slots_.lock();
+  std::vector<GraphSlots::Update> updates;
+  if (slots) updates = slots->take_written();
+  wire::EventRequest request{token, status, static_cast<uint32_t>(updates.size())};
+  if (!put(&request, sizeof request)) return false;
+  for (auto& u : updates) {
+    wire::EventUpdate header{u.slot, u.version, u.bytes.size()};
+    if (!put(&header, sizeof header) || !put(u.bytes.data(), u.bytes.size())) return false;
+  }
+  wire::EventDone done;
+  if (!get(&done, sizeof done) || done.updates > wire::kMaxEventUpdates) return false;
+  for (uint32_t i = 0; i < done.updates; i++) {
+    wire::EventUpdate header;
+    if (!get(&header, sizeof header)) return false;
+    if (!slots || header.size > slots->largest()) return false;
+    GraphSlots::Update u{header.slot, header.version, std::vector<uint8_t>(header.size)};
+    if (!get(u.bytes.data(), u.bytes.size())) return false;
+    slots->apply({&u, 1});  // one that went in the meantime, or another size, changes nothing
+  }
+  return true;
 }
 
 }  // namespace nm::server

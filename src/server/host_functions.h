@@ -12,10 +12,14 @@
 
 namespace nm::server {
 
+class GraphSlots;
+
 class HostFunctions {
  public:
   // The client's second connection; replaces an earlier one.
   void connect(Fd fd);
+  // Host memory in graphs: a function sees what graphs wrote there, and graphs see what a function wrote.
+  void share_slots(std::weak_ptr<GraphSlots> slots);
 
   // What to give to the driver as user data of run(); lives until the session ends.
   void* make(uint64_t token);
@@ -31,9 +35,11 @@ class HostFunctions {
     uint64_t token;
   };
   void ask(uint64_t token, CUresult status);
+  bool exchange(uint64_t token, CUresult status);
 
   std::mutex mutex_;  // one function at a time, as in CUDA
   Fd fd_;
+  std::weak_ptr<GraphSlots> slots_;
   std::mutex made_mutex_;
   std::vector<std::unique_ptr<Function>> made_;
 };

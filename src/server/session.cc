@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "server/graphs.h"
 #include "wire/codec.h"
 
 namespace nm::server {
@@ -34,9 +35,12 @@ Session::Session(const DriverTable& driver, Connection connection, HostFunctions
       completions_(driver),
       staging_(driver),
       host_ranges_(driver),
-      host_functions_(host_functions) {
+      host_functions_(host_functions),
+      graphs_(std::make_unique<Graphs>(*this)) {
   each_owned_table([this](auto& table) { table.owned_by(&current_); });
 }
+
+Session::~Session() = default;
 
 template <typename F>
 void Session::each_owned_table(F&& f) {
@@ -49,6 +53,7 @@ void Session::leave(CUcontext context) {
   completions_.forget(context);
   staging_.forget(context);
   host_ranges_.forget(context);
+  graphs_->leave(context);
   each_owned_table([context](auto& table) { table.drop_owned(context); });
   used_.clear();
   captures_.clear();
@@ -108,15 +113,9 @@ bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8
   reply_body_.clear();
   Outcome outcome = Outcome::done;
   if (result == CUDA_SUCCESS) {
-    CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
-    for (auto& [stream, capture] : captures_) {
-      // What is forbidden during a capture is forbidden to the client's threads as it would be without us.
-      if (capture.mode == CU_STREAM_CAPTURE_MODE_GLOBAL ||
-          (capture.mode == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL && capture.thread == header.thread)) {
-        mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
-      }
-    }
-    bool exchanged = mode != CU_STREAM_CAPTURE_MODE_RELAXED && driver_.cuThreadExchangeStreamCaptureMode &&
+    // What is forbidden during a capture is forbidden to the client's threads as it would be without us.
+    CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
+    bool exchanged = !captures_.empty() && capture_forbids(header.thread) && driver_.cuThreadExchangeStreamCaptureMode &&
                      driver_.cuThreadExchangeStreamCaptureMode(&mode) == CUDA_SUCCESS;
     wire::Reader in(body);
     wire::Writer out(reply_body_);
@@ -133,6 +132,8 @@ bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8
   if (outcome == Outcome::protocol_error) return false;
   if (bulk_left_ && !connection_.skip_bulk(bulk_left_)) return false;
   if (outcome == Outcome::deferred) return true;
+  // The program may take this reply as a sign that earlier work is done: what that work brought goes first.
+  if (pushes_expected_ && header.sequence) completions_.progress();
   if (header.sequence == 0) {
     if (result != CUDA_SUCCESS) keep_error(header.context, result);
     return true;
@@ -198,12 +199,16 @@ void Session::reply(const Later& to, CUresult result, std::span<const uint8_t> b
   connection_.send(header, body, std::move(bulk), std::move(release), fd);
 }
 
-void Session::push_memory(uint64_t address, std::span<const uint8_t> bytes, std::function<void()> release) {
+void Session::push(wire::PushKind kind, std::initializer_list<uint64_t> words, std::span<const uint8_t> bytes,
+                   std::function<void()> release) {
   wire::ReplyHeader header{};
-  header.result = static_cast<int32_t>(wire::PushKind::memory);
+  header.result = static_cast<int32_t>(kind);
   std::vector<uint8_t> body;
-  wire::Writer(body).u64(address);
-  connection_.send(header, body, {bytes}, std::move(release));
+  wire::Writer out(body);
+  for (uint64_t word : words) out.u64(word);
+  std::vector<std::span<const uint8_t>> bulk;
+  if (!bytes.empty()) bulk.push_back(bytes);
+  connection_.send(header, body, std::move(bulk), std::move(release));
 }
 
 // What kernels printed goes out before the reply that the program waits for.
@@ -239,7 +244,29 @@ CUresult Session::take_error(uint64_t context) {
   return result;
 }
 
+const Session::Capture* Session::capture_of(CUstream stream) const {
+  auto it = captures_.find(stream);
+  return it == captures_.end() ? nullptr : &it->second;
+}
+
 void Session::capture_begins(CUstream stream, CUstreamCaptureMode mode) { captures_[stream] = {record_.thread, mode}; }
 void Session::capture_ends(CUstream stream) { captures_.erase(stream); }
+
+void Session::set_thread_mode(CUstreamCaptureMode mode) {
+  if (mode == CU_STREAM_CAPTURE_MODE_GLOBAL) thread_modes_.erase(record_.thread);
+  else thread_modes_[record_.thread] = mode;
+}
+
+bool Session::capture_forbids(uint32_t thread) const {
+  auto it = thread_modes_.find(thread);
+  CUstreamCaptureMode own = it == thread_modes_.end() ? CU_STREAM_CAPTURE_MODE_GLOBAL : it->second;
+  if (own == CU_STREAM_CAPTURE_MODE_RELAXED) return false;
+  for (auto& [stream, capture] : captures_) {
+    if (capture.mode == CU_STREAM_CAPTURE_MODE_RELAXED) continue;
+    bool elsewhere = own == CU_STREAM_CAPTURE_MODE_GLOBAL && capture.mode == CU_STREAM_CAPTURE_MODE_GLOBAL;
+    if (capture.thread == thread || elsewhere) return true;
+  }
+  return false;
+}
 
 }  // namespace nm::server

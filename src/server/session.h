@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <set>
@@ -22,9 +23,12 @@
 
 namespace nm::server {
 
+class Graphs;
+
 class Session {
  public:
   Session(const DriverTable& driver, Connection connection, HostFunctions& host_functions);
+  ~Session();
   // Until the client goes or breaks the protocol.
   void run();
 
@@ -35,6 +39,7 @@ class Session {
   Staging& staging() { return staging_; }
   HostRanges& host_ranges() { return host_ranges_; }
   HostFunctions& host_functions() { return host_functions_; }
+  Graphs& graphs() { return *graphs_; }
 
   // Images that the driver may still read, and what belongs to a linker until it is destroyed.
   std::deque<std::vector<uint8_t>>& images() { return images_; }
@@ -71,7 +76,11 @@ class Session {
   Later later() const { return {record_.sequence, record_.context}; }
   void reply(const Later& to, CUresult result, std::span<const uint8_t> body = {},
              std::vector<std::span<const uint8_t>> bulk = {}, std::function<void()> release = nullptr, int fd = -1);
-  void push_memory(uint64_t address, std::span<const uint8_t> bytes, std::function<void()> release);
+  void push(wire::PushKind kind, std::initializer_list<uint64_t> words, std::span<const uint8_t> bytes = {},
+            std::function<void()> release = nullptr);
+  // A completion will push something that no later reply may overtake: counted until it has.
+  void expect_push() { pushes_expected_++; }
+  void has_pushed() { pushes_expected_--; }
   // A descriptor that goes with the reply to the record being handled.
   void attach_fd(int fd) { reply_fd_ = fd; }
 
@@ -79,9 +88,16 @@ class Session {
   void keep_error(uint64_t context, CUresult result);
 
   // Captures under way, by the client's thread that began them.
+  struct Capture {
+    uint32_t thread;
+    CUstreamCaptureMode mode;
+  };
   bool any_capture() const { return !captures_.empty(); }
+  const Capture* capture_of(CUstream stream) const;  // begun in this stream; null: none
   void capture_begins(CUstream stream, CUstreamCaptureMode mode);
   void capture_ends(CUstream stream);
+  // What the calling thread lets captures forbid it, as it told with cuThreadExchangeStreamCaptureMode.
+  void set_thread_mode(CUstreamCaptureMode mode);
 
  private:
   // The kinds whose objects die with their context.
@@ -90,6 +106,8 @@ class Session {
   bool handle_one(const wire::RecordHeader& header, std::span<const uint8_t> body);
   void send_output();
   CUresult take_error(uint64_t context);
+  // True if some capture forbids the client's thread what may not happen during one.
+  bool capture_forbids(uint32_t thread) const;
 
   const DriverTable& driver_;
   Connection connection_;
@@ -113,11 +131,10 @@ class Session {
   std::map<uint64_t, CUresult> errors_;
   std::set<CUstream> blocking_;  // these wait for the legacy stream, and it for them
   std::set<CUstream> used_;
-  struct Capture {
-    uint32_t thread;
-    CUstreamCaptureMode mode;
-  };
   std::map<CUstream, Capture> captures_;
+  std::map<uint32_t, CUstreamCaptureMode> thread_modes_;  // of threads that are not in the default mode
+  int pushes_expected_ = 0;
+  std::unique_ptr<Graphs> graphs_;
 };
 
 }  // namespace nm::server

@@ -32,6 +32,10 @@ static_assert(sizeof(ReplyHeader) == 32);
 enum class PushKind : int32_t {
   memory = 1,   // body: u64 address; bulk: bytes that the device wrote to host memory of the client
   output = 2,   // body: u64 descriptor (1 or 2); bulk: text that a kernel printed
+  // Slots: host memory of the client in graphs (api/session.toml).
+  graph_output = 3,  // body: u64 slot, u64 version; bulk: what a graph wrote there
+  graph_done = 4,    // body: u64 executable graph: its oldest launch is over
+  graph_gone = 5,    // body: u64 slot: nothing uses it any more
 };
 
 // A body larger than this is refused; what is larger travels as bulk.

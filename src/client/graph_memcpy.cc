@@ -1,0 +1,75 @@
+// Copy nodes. A host end that the device cannot reach becomes a slot (client/graph_slots.h).
+#include "client/client.h"
+#include "client/context.h"
+#include "client/graph_slots.h"
+#include "client/graph_node.h"
+#include "client/handles.h"
+#include "client/host_box.h"
+#include "remote.h"
+
+namespace nm::client {
+namespace {
+
+CUresult apply(const NodeWay& way, const CUDA_MEMCPY3D* copy, CUcontext ctx, CUgraphNode* out) {
+  if (!copy || !copy->WidthInBytes || !copy->Height || !copy->Depth) return CUDA_ERROR_INVALID_VALUE;
+  if (copy->WidthInBytes > SIZE_MAX / copy->Height / copy->Depth) return CUDA_ERROR_INVALID_VALUE;
+  CUDA_MEMCPY3D_PEER c = widen(*copy);
+  if (CUresult e = settle(&c)) return e;
+  CopySlots slots(c);
+  CUgraphNode node = nullptr;
+  std::vector<uint8_t> used;
+  if (CUresult e = remote::nm_graph_memcpy_node(way.form, way.target, way.existing, way.dependencies, way.count, &c, ctx,
+                                                slots.src(), slots.dst(), &node, &used)) {
+    return e;
+  }
+  slots.keep();
+  if (out) *out = node;
+  return way.form == 2 ? set_graph_slots(way.target, used) : CUDA_SUCCESS;
+}
+
+}  // namespace
+}  // namespace nm::client
+
+using namespace nm::client;
+
+extern "C" {
+
+NM_EXPORT CUresult cuGraphAddMemcpyNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* dependencies, size_t count,
+                                        const CUDA_MEMCPY3D* copy, CUcontext ctx) {
+  NodeWay way;
+  if (CUresult e = add_node(out, graph, dependencies, count, &way)) return e;
+  return apply(way, copy, ctx, out);
+}
+
+NM_EXPORT CUresult cuGraphMemcpyNodeSetParams(CUgraphNode node, const CUDA_MEMCPY3D* copy) {
+  NodeWay way;
+  if (CUresult e = set_node(node, &way)) return e;
+  return apply(way, copy, from_handle<CUcontext>(current_context()), nullptr);
+}
+
+NM_EXPORT CUresult cuGraphExecMemcpyNodeSetParams(CUgraphExec exec, CUgraphNode node, const CUDA_MEMCPY3D* copy, CUcontext ctx) {
+  NodeWay way;
+  if (CUresult e = set_exec_node(exec, node, &way)) return e;
+  return apply(way, copy, ctx, nullptr);
+}
+
+NM_EXPORT CUresult cuGraphMemcpyNodeGetParams(CUgraphNode node, CUDA_MEMCPY3D* out) {
+  if (CUresult e = enter()) return e;
+  if (!out) return CUDA_ERROR_INVALID_VALUE;
+  CUDA_MEMCPY3D_PEER c;
+  unsigned long long src, dst;
+  if (CUresult e = remote::nm_graph_memcpy_params(node, &c, &src, &dst)) return e;
+  if ((src && !restore_host_end(src, &c)) || (dst && !restore_host_end(dst, &c))) return CUDA_ERROR_UNKNOWN;
+  CUDA_MEMCPY3D& n = *out;
+  n = {};
+  n.srcXInBytes = c.srcXInBytes, n.srcY = c.srcY, n.srcZ = c.srcZ, n.srcLOD = c.srcLOD;
+  n.srcMemoryType = c.srcMemoryType, n.srcHost = c.srcHost, n.srcDevice = c.srcDevice, n.srcArray = c.srcArray;
+  n.srcPitch = c.srcPitch, n.srcHeight = c.srcHeight;
+  n.dstXInBytes = c.dstXInBytes, n.dstY = c.dstY, n.dstZ = c.dstZ, n.dstLOD = c.dstLOD;
+  n.dstMemoryType = c.dstMemoryType, n.dstHost = c.dstHost, n.dstDevice = c.dstDevice, n.dstArray = c.dstArray;
+  n.dstPitch = c.dstPitch, n.dstHeight = c.dstHeight;
+  n.WidthInBytes = c.WidthInBytes, n.Height = c.Height, n.Depth = c.Depth;
+  return CUDA_SUCCESS;
+}
+
+}  // extern "C"
