@@ -26,6 +26,7 @@ struct State {
   int retained = 0;
   unsigned flags = 0;
   unsigned api_version = 3020;
+  uint64_t green = 0;  // the green context that it stands for
 };
 
 std::mutex g_mutex;
@@ -124,6 +125,23 @@ void create_primary_contexts(int devices) {
 uint64_t primary_context(CUdevice device) {
   State* s = primary_state(device);
   return s ? s->handle : 0;
+}
+
+void adopt_context(uint64_t context, CUdevice device, uint64_t green) {
+  if (!context || find(context)) return;
+  add(context, device, false)->green = green;
+}
+
+void drop_context(uint64_t context) {
+  State* s = find(context);
+  if (!s || !s->green) return;
+  drop_local_storage(context);
+  s->live = false;
+}
+
+uint64_t green_context(uint64_t context) {
+  State* s = context ? find(context) : nullptr;
+  return s ? s->green : 0;
 }
 
 bool context_device(uint64_t context, CUdevice* device) {
@@ -283,7 +301,7 @@ NM_EXPORT CUresult cuCtxDestroy_v2(CUcontext ctx) {
   if (CUresult e = enter()) return e;
   State* s;
   if (CUresult e = bind(ctx, &s)) return e;
-  if (s->primary) return CUDA_ERROR_INVALID_CONTEXT;
+  if (s->primary || s->green) return CUDA_ERROR_INVALID_CONTEXT;
   drop_local_storage(s->handle);
   forget_context_memory(s->handle);
   s->sticky = 0;  // a broken context can be destroyed

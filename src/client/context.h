@@ -13,6 +13,11 @@ void create_primary_contexts(int devices);
 
 // One fixed handle per device, equal before and after the first retain.
 uint64_t primary_context(CUdevice device);
+// A context that the driver made for a green context: it can be made current, and ends with the green context.
+void adopt_context(uint64_t context, CUdevice device, uint64_t green);
+void drop_context(uint64_t context);
+// The green context behind a context; 0: it is a plain one.
+uint64_t green_context(uint64_t context);
 // The device of a live context; false for anything else.
 bool context_device(uint64_t context, CUdevice* device);
 

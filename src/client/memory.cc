@@ -25,12 +25,14 @@ MemoryRange device_range(uint64_t base, uint64_t size, MemoryKind kind = MemoryK
 }
 
 CUresult allocate(CUdeviceptr* out, uint64_t size, const std::function<CUresult(CUdeviceptr*)>& how,
-                  const std::function<void(CUdeviceptr)>& undo) {
+                  const std::function<void(CUdeviceptr)>& undo, bool pooled = false) {
   if (CUresult e = enter()) return e;
   if (!out || !size) return CUDA_ERROR_INVALID_VALUE;
   CUdeviceptr address;
   if (CUresult e = allocate_guarded(size, how, undo, &address)) return e;
-  add_memory(device_range(address, size));
+  MemoryRange range = device_range(address, size);
+  range.pooled = pooled;
+  add_memory(std::move(range));
   *out = address;
   return CUDA_SUCCESS;
 }
@@ -89,12 +91,12 @@ NM_EXPORT CUresult cuMemGetAddressRange_v2(CUdeviceptr* base, size_t* size, CUde
 
 NM_EXPORT CUresult cuMemAllocAsync(CUdeviceptr* dptr, size_t size, CUstream stream) {
   return allocate(dptr, size, [&](CUdeviceptr* p) { return remote::cuMemAllocAsync(p, size, stream); },
-                  [&](CUdeviceptr p) { remote::cuMemFreeAsync(p, stream); });
+                  [&](CUdeviceptr p) { remote::cuMemFreeAsync(p, stream); }, true);
 }
 
 NM_EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr* dptr, size_t size, CUmemoryPool pool, CUstream stream) {
   return allocate(dptr, size, [&](CUdeviceptr* p) { return remote::cuMemAllocFromPoolAsync(p, size, pool, stream); },
-                  [&](CUdeviceptr p) { remote::cuMemFreeAsync(p, stream); });
+                  [&](CUdeviceptr p) { remote::cuMemFreeAsync(p, stream); }, true);
 }
 
 NM_EXPORT CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream) {

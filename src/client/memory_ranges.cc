@@ -6,8 +6,10 @@
 #include <shared_mutex>
 #include <vector>
 
+#include "client/context.h"
 #include "client/host_memory.h"
 #include "client/memory.h"
+#include "client/range_notes.h"
 #include "remote.h"
 
 namespace nm::client {
@@ -94,18 +96,33 @@ bool is_shared_host(const void* address, uint64_t size) {
   return range && range->kind == MemoryKind::shared && size <= range->base + range->size - a;
 }
 
+bool is_mapped_here(uint64_t address) {
+  // Device memory that we know of is guarded, so it is found before anybody asks this.
+  return msync(reinterpret_cast<void*>(address & ~(kPage - 1)), kPage, MS_ASYNC) == 0;
+}
+
 bool is_device_address(uint64_t address) {
   auto range = find_memory(address);
   if (range) return range->kind != MemoryKind::mirrored || range->managed;
+  if (is_mapped_here(address)) return false;
   // Something the driver placed and never told us about (memory of a graph, say). Ask, once in a long while.
   std::vector<uint8_t> value;
   CUresult e = remote::nm_pointer_attribute(address, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, &value);
   return e == CUDA_SUCCESS && value.size() >= 4 && value[0] == CU_MEMORYTYPE_DEVICE;
 }
 
-void add_memory(const MemoryRange& range) {
+CUresult check_device_range(uint64_t address, uint64_t size) {
+  constexpr uint64_t kNothingBelow = 1 << 16;  // no allocation starts so low: a null pointer, or an offset to one
+  if (address < kNothingBelow) return CUDA_ERROR_INVALID_VALUE;
+  auto range = find_memory(address);
+  if (!range || range->kind == MemoryKind::reserved) return CUDA_SUCCESS;
+  return size <= range->base + range->size - address ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+void add_memory(MemoryRange range) {
+  range.notes = std::make_shared<RangeNotes>();
   std::unique_lock lock(ranges().mutex);
-  ranges().by_base[range.base] = range;
+  ranges().by_base[range.base] = std::move(range);
 }
 
 std::optional<MemoryRange> remove_memory(uint64_t base) {
@@ -173,12 +190,30 @@ CUresult allocate_guarded(uint64_t size, const std::function<CUresult(CUdevicept
   return result;
 }
 
+void forget_context_memory(uint64_t context) {
+  std::vector<MemoryRange> gone;
+  for_each_memory([&](const MemoryRange& r) {
+    if (r.context == context && r.kind != MemoryKind::reserved) gone.push_back(r);
+  });
+  for (auto& r : gone) {
+    remove_memory(r.base);
+    if (r.kind == MemoryKind::device) {
+      release_guard(r.base, r.size);
+    } else if (r.kind != MemoryKind::variable) {
+      drop_mirror(r.base);
+      // A registered range is the program's own; a module's variable lies in pages that others may share.
+      if (!r.registered && !r.owner) munmap(reinterpret_cast<void*>(r.base), (r.size + kPage - 1) & ~(kPage - 1));
+    }
+  }
+}
+
 void remember_module_memory(uint64_t owner, uint64_t base, uint64_t size) {
   if (!size || find_memory(base)) return;
   MemoryRange range;
   range.base = base;
   range.size = size;
   range.kind = MemoryKind::variable;
+  range.context = current_context();
   range.owner = owner;
   add_memory(range);
 }

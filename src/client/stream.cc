@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <vector>
@@ -18,10 +19,7 @@ namespace {
 constexpr uint64_t kLegacy = 1, kPerThread = 2;  // CU_STREAM_LEGACY, CU_STREAM_PER_THREAD
 constexpr unsigned kKnownFlags = CU_STREAM_NON_BLOCKING;
 
-struct Stream {
-  uint64_t context = 0;
-  unsigned flags = 0;
-  int priority = 0;
+struct Stream : StreamFacts {
   uint64_t number = 0;
 };
 
@@ -44,13 +42,21 @@ struct OwnStreams {
 };
 thread_local OwnStreams t_own;
 
+// In the place of a green context's context: the primary one of its device.
+uint64_t plain_context(uint64_t context) {
+  CUdevice device;
+  return green_context(context) && context_device(context, &device) ? primary_context(device) : context;
+}
+
 CUresult create(uint64_t* out, unsigned flags, int priority) {
   if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;
   if (flags & ~kKnownFlags) return CUDA_ERROR_INVALID_VALUE;
+  if (CUresult e = clamp_priority(&priority)) return e;
   CUstream stream;
   if (CUresult e = remote::cuStreamCreateWithPriority(&stream, flags, priority)) return e;
   *out = as_handle(stream);
-  streams().put(*out, {current_context(), flags, priority, g_numbers++});
+  uint64_t context = current_context();
+  add_stream(*out, {context, plain_context(context), green_context(context), flags, priority});
   return CUDA_SUCCESS;
 }
 
@@ -76,7 +82,8 @@ CUresult describe(CUstream stream, Stream* out) {
   count_local();
   if (handle <= kLegacy) {
     if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;
-    *out = {current_context(), 0, 0, stream_number(0)};
+    uint64_t context = current_context();
+    *out = {{context, plain_context(context), green_context(context), 0, 0}, stream_number(0)};
     return CUDA_SUCCESS;
   }
   Stream* s = streams().find(handle);
@@ -86,6 +93,17 @@ CUresult describe(CUstream stream, Stream* out) {
 }
 
 }  // namespace
+
+void add_stream(uint64_t handle, const StreamFacts& facts) { streams().put(handle, {facts, g_numbers++}); }
+
+CUresult clamp_priority(int* priority) {
+  static int least = 0, greatest = 0;
+  if (*priority && !greatest) {
+    if (CUresult e = remote::cuCtxGetStreamPriorityRange(&least, &greatest)) return e;
+  }
+  *priority = std::clamp(*priority, greatest, least);
+  return CUDA_SUCCESS;
+}
 
 PerThreadDefault::PerThreadDefault() { t_per_thread_depth++; }
 PerThreadDefault::~PerThreadDefault() { t_per_thread_depth--; }
@@ -144,15 +162,18 @@ NM_EXPORT CUresult cuStreamGetCtx(CUstream stream, CUcontext* ctx) {
 
 NM_EXPORT CUresult cuStreamGetCtx_v2(CUstream stream, CUcontext* ctx, CUgreenCtx* green) {
   if (!ctx || !green) return CUDA_ERROR_INVALID_VALUE;
-  *green = nullptr;
-  return cuStreamGetCtx(stream, ctx);
+  Stream s;
+  if (CUresult e = describe(stream, &s)) return e;
+  *ctx = from_handle<CUcontext>(s.plain);
+  *green = from_handle<CUgreenCtx>(s.green);
+  return CUDA_SUCCESS;
 }
 
 NM_EXPORT CUresult cuStreamGetGreenCtx(CUstream stream, CUgreenCtx* green) {
   if (!green) return CUDA_ERROR_INVALID_VALUE;
   Stream s;
   if (CUresult e = describe(stream, &s)) return e;
-  *green = nullptr;
+  *green = from_handle<CUgreenCtx>(s.green);
   return CUDA_SUCCESS;
 }
 

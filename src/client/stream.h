@@ -10,6 +10,18 @@ namespace nm::client {
 // Unique within the process; `handle` 0 and 1 are the legacy stream.
 uint64_t stream_number(uint64_t handle);
 
+// A stream that was made by other means than cuStreamCreate.
+struct StreamFacts {
+  uint64_t context = 0;  // as cuStreamGetCtx tells it
+  uint64_t plain = 0;    // as cuStreamGetCtx_v2 tells it
+  uint64_t green = 0;    // its green context, if it was made in one
+  unsigned flags = 0;
+  int priority = 0;
+};
+void add_stream(uint64_t handle, const StreamFacts& facts);
+// The driver's priorities are clamped without a word; this is what becomes of one.
+CUresult clamp_priority(int* priority);
+
 // Stream captures begun and not ended in this process. Zero: every capture question is answered here.
 int active_captures();
 void capture_begins();
