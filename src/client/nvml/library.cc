@@ -1,6 +1,4 @@
-// What libnvidia-ml.so.1 answers itself: opening and closing, texts, and what cannot be carried over.
-#include <stdio.h>
-
+// What libnvidia-ml.so.1 answers itself: opening and closing, and texts.
 #include "client/nvml/session.h"
 #include "client/nvml/stub_support.h"
 
@@ -32,15 +30,6 @@ NM_EXPORT const char* nvmlErrorString(nvmlReturn_t result) {
     if (row.code == result) return row.text;
   }
   return "Unknown Error";
-}
-
-// A table of functions of the server's process would be of no use here.
-NM_EXPORT nvmlReturn_t nvmlInternalGetExportTable(const void** table, const unsigned char* id) {
-  if (table) *table = nullptr;
-  char name[64] = "nvmlInternalGetExportTable ";
-  size_t at = sizeof "nvmlInternalGetExportTable " - 1;
-  for (int i = 0; id && i < 16; i++) at += static_cast<size_t>(snprintf(name + at, sizeof name - at, "%02x", id[i]));
-  return traced(name, NVML_ERROR_NOT_SUPPORTED);
 }
 
 }  // extern "C"
