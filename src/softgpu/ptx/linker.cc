@@ -76,7 +76,8 @@ bool Linker::functions() {
       body_of_[&out] = static_cast<uint32_t>(bodies_.size());
       bodies_.push_back({&fn, &out, unit, {}, {}, 0});
     }
-    for (const auto& [name, target] : units_[unit].aliases) {
+    for (const auto& alias : units_[unit].aliases) {
+      const std::string_view name = alias.first, target = alias.second;
       auto in = [&](Table& table) {
         auto found = table.find(target);
         return found == table.end() ? nullptr : &found->second;

@@ -1,4 +1,5 @@
 #include "softgpu/ptx/lower.h"
+#include "softgpu/ptx/ops_space.h"
 
 #include <algorithm>
 #include <bit>
@@ -205,9 +206,16 @@ Ref Lowering::symbol_value(const ast::Operand& op, uint32_t bytes) {
         return add(out_.local_base, place.offset + op.bits);
       case Space::shared:
         return place.dynamic ? add(dynamic, op.bits) : constant(place.offset + op.bits, bytes);
-      case Space::param:
-        if (!fn_.is_entry || bytes != 8) break;
-        return add(special_ref(Special64::param_base), place.offset + op.bits);
+      case Space::param: {
+        if (bytes != 8) break;
+        if (fn_.is_entry && op.index < fn_.params.size())
+          return add(special_ref(Special64::param_base), place.offset + op.bits);
+        const Ref to = scratch(8, helpers_++ & 7);
+        Inst& in = emit_helper(frame_param_address);
+        in.r[0] = to;
+        in.imm = place.offset + op.bits;
+        return to;
+      }
       default:
         return constant(place.offset + op.bits, bytes);
     }
@@ -466,6 +474,8 @@ bool Lowering::instruction(const ast::Instruction& in) {
   if (!known) good = lower_convert(*this, w, known);
   if (!known) good = lower_memory(*this, w, known);
   if (!known) good = lower_warp(*this, w, known);
+  if (!known) good = lower_mbarrier(*this, w, known);
+  if (!known) good = lower_matrix(*this, w, known);
   if (!known) return fail("this instruction is not supported by the software GPU");
   if (!good) return errors_.empty() ? fail("this form is not supported by the software GPU") : false;
   if (std::string left = w.left(); !left.empty())

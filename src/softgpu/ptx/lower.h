@@ -139,6 +139,9 @@ bool lower_float(Lowering& low, Words& w, bool& known);
 bool lower_convert(Lowering& low, Words& w, bool& known);
 bool lower_memory(Lowering& low, Words& w, bool& known);
 bool lower_warp(Lowering& low, Words& w, bool& known);
+bool lower_mbarrier(Lowering& low, Words& w, bool& known);
+bool lower_matrix(Lowering& low, Words& w, bool& known);
+bool lower_copy_arrival(Lowering& low, Words& w);  // cp.async.mbarrier
 
 // registers.cc: a slot for each register the body mentions; those that live within one basic block share slots.
 // Answers the bytes of the frame; `slots` in the order of fn.regs, byte offsets.

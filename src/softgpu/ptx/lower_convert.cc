@@ -2,12 +2,38 @@
 #include <bit>
 
 #include "softgpu/ptx/lower.h"
+#include "softgpu/ptx/ops_small.h"
 
 namespace nm::softgpu::ptx {
 namespace {
 
+bool fp8(Type type) { return type == Type::e4m3x2 || type == Type::e5m2x2; }
+
+// cvt.rn.satfinite{.relu}.e4m3x2.f32 d, a, b;  .e4m3x2.f16x2 d, a;  cvt.rn{.relu}.f16x2.e4m3x2 d, a;
+bool convert_fp8(Lowering& low, Words& w, Type from, Type to) {
+  w.take("rn");
+  const bool relu = w.take("relu");
+  const bool narrowing = fp8(to);
+  if (narrowing && !w.take("satfinite")) return low.fail(".satfinite is wanted");
+  const bool pair = from == Type::f32;
+  if (narrowing ? !pair && from != Type::f16x2 : to != Type::f16x2) return low.fail("this conversion is not supported");
+  if (!low.arity(w, pair ? 3 : 2, pair ? 3 : 2)) return false;
+  const Ref d = low.destination(w[0], narrowing ? Type::b16 : Type::b32);
+  const Ref a = low.source(w[1], narrowing ? Type::b32 : Type::b16);
+  const Ref b = pair ? low.source(w[2], Type::b32) : 0;
+  if (d == kNoRef || a == kNoRef || b == kNoRef) return false;
+  Inst& in = low.emit(!narrowing ? f16x2_from_fp8 : pair ? fp8_from_f32 : fp8_from_f16x2);
+  in.r[0] = d;
+  in.r[1] = a;
+  in.r[2] = b;
+  in.mode = static_cast<uint8_t>(narrowing ? to : from);
+  in.flags = relu ? 1 : 0;
+  return true;
+}
+
 bool convert(Lowering& low, Words& w) {
   const Type from = w.take_type(), to = w.take_type();
+  if (fp8(from) || fp8(to)) return convert_fp8(low, w, from, to);
   if (from == Type::none || to == Type::none || is_bits(from) || is_bits(to)) {
     // .b32 as a type: cvt.rna.tf32.f32 has none; e4m3x2 and friends neither.
     return low.fail("two types are wanted");

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "softgpu/ptx/lower.h"
+#include "softgpu/ptx/ops_small.h"
 #include "softgpu/ptx/ops_warp.h"
 #include "softgpu/ptx/vectors.h"
 
@@ -385,6 +386,24 @@ bool mask_or_extend(Lowering& low, Words& w) {
   return plain(low, op, type, type, {type, Type::u32}, w);
 }
 
+// vabsdiff4.u32.u32.u32{.add} d, a, b, c;
+bool byte_differences(Lowering& low, Words& w) {
+  const bool add = w.take("add");
+  if (w.take_type() != Type::u32 || w.take_type() != Type::u32 || w.take_type() != Type::u32)
+    return low.fail("only .u32.u32.u32 is supported");
+  if (!low.arity(w, 4, 4)) return false;
+  Ref r[4];
+  for (size_t i = 0; i < 4; ++i) {
+    r[i] = i == 0 ? low.destination(w[i], Type::u32) : low.source(w[i], Type::u32);
+    if (r[i] == kNoRef) return false;
+  }
+  Inst& in = low.emit(absolute_differences);
+  for (int i = 0; i < 4; ++i) in.r[i] = r[i];
+  in.size = w.in().op == "vabsdiff4" ? 1 : 2;
+  in.flags = add ? 1 : 0;
+  return true;
+}
+
 // op.type d, a… with one type for all.
 bool uniform(Lowering& low, Words& w, Op op, size_t sources) {
   const Type type = w.take_type();
@@ -460,6 +479,7 @@ bool lower_integer(Lowering& low, Words& w, bool& known) {
   if (op == "lop3") return logic3(low, w);
   if (op == "shf") return funnel(low, w);
   if (op == "dp4a" || op == "dp2a") return dot_product(low, w);
+  if (op == "vabsdiff4" || op == "vabsdiff2") return byte_differences(low, w);
   if (op == "slct") {
     w.take("ftz");
     const Type by = w.take_type(), type = w.take_type();

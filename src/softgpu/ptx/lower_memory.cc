@@ -94,7 +94,8 @@ bool load_store(Lowering& low, Words& w, bool write) {
   if (!values(low, w[write ? 1 : 0], in.count, type, write, in, bytes)) return false;
   if (!low.address(w[write ? 0 : 1], in, total, write)) return false;
   if (write && in.space == Space::constant) return low.fail("constants cannot be written");
-  if (in.flags == 0 && in.space == Space::param && write) return low.fail("parameters of a kernel are read-only");
+  if (in.flags == 0 && in.space == Space::param && write && low.is_entry())
+    return low.fail("parameters of a kernel are read-only");
   if (waits && !write) in.flags |= kSpinHint;
   Handler handler = write ? finders().store(type, bytes) : finders().load(type, bytes);
   if (handler == nullptr) return low.fail("this width is not supported");
@@ -118,6 +119,7 @@ bool atomic(Lowering& low, Words& w, bool reduce) {
   for (const Named& named : kOps) {
     if (!op && w.take(named.name)) op = named.op;
   }
+  const uint32_t count = w.take("v2") ? 2 : w.take("v4") ? 4 : w.take("v8") ? 8 : 1;
   const Type type = w.take_type();
   if (!op) return low.fail("no operation");
   if (in.space != Space::generic && in.space != Space::global && in.space != Space::shared)
@@ -129,18 +131,29 @@ bool atomic(Lowering& low, Words& w, bool reduce) {
   if (!low.arity(w, operands, operands + 1)) return false;
   in.count = 1;
   in.size = static_cast<uint8_t>(size_of(type));
-  if (!reduce) {
-    in.r[0] = low.destination_or_sink(w[0], type);
-    if (in.r[0] == kNoRef && w[0].kind != Kindly::sink) return false;
-  }
-  in.r[1] = low.source(w[first + 1], type);
-  if (in.r[1] == kNoRef) return false;
-  if (*op == Atomic::cas) {
-    in.r[2] = low.source(w[first + 2], type);
-    if (in.r[2] == kNoRef) return false;
-  }
   if (!low.address(w[first], in, in.size, true)) return false;
-  return emit_memory(low, in, handler);
+  // A vector is atomic by element.
+  auto element = [&](const ast::Operand& of, uint32_t k) -> const ast::Operand* {
+    if (of.kind == Kindly::vector && of.items.size() == count) return &of.items[k];
+    return count == 1 || of.kind == Kindly::sink ? &of : nullptr;
+  };
+  for (uint32_t k = 0; k < count; ++k, in.imm += in.size) {
+    const ast::Operand* to = reduce ? nullptr : element(w[0], k);
+    const ast::Operand* from = element(w[first + 1], k);
+    if (from == nullptr || (to == nullptr && !reduce)) return low.fail("the vector has another number of elements");
+    if (!reduce) {
+      in.r[0] = low.destination_or_sink(*to, type);
+      if (in.r[0] == kNoRef && to->kind != Kindly::sink) return false;
+    }
+    in.r[1] = low.source(*from, type);
+    if (in.r[1] == kNoRef) return false;
+    if (*op == Atomic::cas) {
+      in.r[2] = low.source(w[first + 2], type);
+      if (in.r[2] == kNoRef) return false;
+    }
+    emit_memory(low, in, handler);
+  }
+  return true;
 }
 
 // cvta{.to}.space.size d, a;
@@ -216,10 +229,10 @@ bool copy_async(Lowering& low, Words& w) {
   if (!w.take("async")) return low.fail("only cp.async is supported");
   if (w.take("commit_group") || w.take("wait_all")) return low.arity(w, 0, 0);
   if (w.take("wait_group")) return low.arity(w, 1, 1);
-  if (w.take("mbarrier")) return low.fail("mbarrier is not supported");
+  if (w.take("mbarrier")) return lower_copy_arrival(low, w);
   take_hints(w);
-  if (take_space(w) != Space::shared || !w.take("global"))
-    return low.fail("only copies from global to shared memory are supported");
+  const bool to_shared = w.take("shared") || w.take("shared::cta");
+  if (!to_shared || !w.take("global")) return low.fail("only copies from global to shared memory are supported");
   if (!low.arity(w, 3, 5)) return false;
   uint64_t size = 0;
   if (!low.integer(w[2], size)) return false;
@@ -251,6 +264,18 @@ bool copy_async(Lowering& low, Words& w) {
   return true;
 }
 
+// A policy is a number that nothing here looks at.
+bool cache_policy(Lowering& low, Words& w) {
+  while (!w.left().empty()) w.take(w.left());
+  if (w.size() < 1) return low.fail("a result is wanted");
+  const Ref d = low.destination(w[0], Type::b64), zero = low.constant(0, 8);
+  if (d == kNoRef) return false;
+  Inst& in = low.emit(finders().integer(Op::mov, Type::b64));
+  in.r[0] = d;
+  in.r[1] = zero;
+  return true;
+}
+
 }  // namespace
 
 bool lower_memory(Lowering& low, Words& w, bool& known) {
@@ -266,6 +291,7 @@ bool lower_memory(Lowering& low, Words& w, bool& known) {
   if (op == "getctarank") return map_address(low, w, true);
   if (op == "prefetch" || op == "prefetchu" || op == "discard" || op == "applypriority") return hint(low, w);
   if (op == "cp") return copy_async(low, w);
+  if (op == "createpolicy") return cache_policy(low, w);
   known = false;
   return false;
 }

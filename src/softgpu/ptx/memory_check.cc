@@ -45,6 +45,11 @@ bool readable(Exec& x, uint32_t lane, uint64_t address, uint64_t bytes, bool wri
   const uint64_t params = reinterpret_cast<uint64_t>(x.grid->params.data());
   if (!write && inside(address, bytes, params, params + x.grid->params.size())) return true;
   if (in_shared(x, address, bytes)) return true;
+  // Parameters of calls, whose address code by clang takes.
+  for (const Frame* frame = x.frame; frame != nullptr; frame = frame->parent) {
+    const uint64_t begin = reinterpret_cast<uint64_t>(frame->params.data());
+    if (inside(address, bytes, begin, begin + frame->params.size())) return true;
+  }
   Range range = x.grid->memory->find(address);
   if (!inside(address, bytes, range.begin, range.end) || (write && !range.writable)) return false;
   x.ranges[x.next_range] = range;

@@ -91,8 +91,9 @@ void halves(Exec& x, const Inst& in) {
   SIX(HANDLER, T)                                                                                         \
   INTEGERS(equ, HANDLER, T)                                                                               \
   INTEGERS(neu, HANDLER, T)                                                                               \
-  INTEGERS(ltu, HANDLER, T) INTEGERS(leu, HANDLER, T) INTEGERS(gtu, HANDLER, T) INTEGERS(geu, HANDLER, T) \
-      INTEGERS(num, HANDLER, T) INTEGERS(nan, HANDLER, T)
+  INTEGERS(ltu, HANDLER, T)                                                                               \
+  INTEGERS(leu, HANDLER, T) INTEGERS(gtu, HANDLER, T) INTEGERS(geu, HANDLER, T) INTEGERS(num, HANDLER, T) \
+      INTEGERS(nan, HANDLER, T)
 
 template <class T>
 Handler integer(Compare c) {

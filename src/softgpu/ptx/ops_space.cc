@@ -65,6 +65,12 @@ void local_from_generic(Exec& x, const Inst& in) {
   each(x.mask, [&](uint32_t l) { d[l] = a[l] - (x.local_begin + l * x.local_stride); });
 }
 
+void frame_param_address(Exec& x, const Inst& in) {
+  const uint64_t base = reinterpret_cast<uint64_t>(x.frame->params.data()) + in.imm;
+  uint64_t* d = x.reg<uint64_t>(in.r[0]);
+  each(x.mask, [&](uint32_t l) { d[l] = base + uint64_t{l} * x.frame->function->param_bytes; });
+}
+
 void test_space(Exec& x, const Inst& in) {
   const uint64_t* a = x.reg<uint64_t>(in.r[1]);
   const uint64_t params = reinterpret_cast<uint64_t>(x.grid->params.data());

@@ -11,6 +11,9 @@ void shared_from_generic(Exec& x, const Inst& in);
 void generic_from_local(Exec& x, const Inst& in);
 void local_from_generic(Exec& x, const Inst& in);
 
+// r[0] = the generic address of the lane's own parameter memory in this frame, at offset imm.
+void frame_param_address(Exec& x, const Inst& in);
+
 // isspacep: predicate r[0] of address r[1]; space; flags 1: anywhere in the cluster.
 void test_space(Exec& x, const Inst& in);
 

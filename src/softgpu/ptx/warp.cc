@@ -419,8 +419,9 @@ Turn Runner::run() {
     at = choose(warp);
     if (at == kNone) {
       if (warp.fragments.empty()) return Turn::finished;
-      if (resolve_collectives(x, warp)) continue;
-      return Turn::blocked;
+      if (!resolve_collectives(x, warp)) return Turn::blocked;
+      if (x.fault != Fault::none) return Turn::fault;
+      continue;
     }
     pc = fragment().pc;
     active = fragment().mask;
