@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include <algorithm>
+#include <charconv>
+#include <string_view>
 
 #include "client/client.h"
 
@@ -164,10 +166,18 @@ NM_EXPORT CUresult cuDeviceGetPCIBusId(char* id, int len, CUdevice dev) {
 NM_EXPORT CUresult cuDeviceGetByPCIBusId(CUdevice* dev, const char* id) {
   if (CUresult e = enter()) return e;
   if (!dev || !id) return CUDA_ERROR_INVALID_VALUE;
-  auto parse = [](const char* text, unsigned out[4]) {
-    if (sscanf(text, "%x:%x:%x.%x", &out[0], &out[1], &out[2], &out[3]) >= 3) return true;
+  // Not sscanf: a C library of 2024 binds it to a symbol that those of 2021 lack.
+  auto parse = [](std::string_view text, unsigned out[4]) {
+    size_t n = std::count(text.begin(), text.end(), ':') == 2 ? 0 : 1;  // where a domain is missing, it is 0
     out[0] = 0;
-    return sscanf(text, "%x:%x.%x", &out[1], &out[2], &out[3]) >= 2;
+    for (const char *at = text.data(), *end = at + text.size(); n < 4; at++) {
+      auto [next, error] = std::from_chars(at, end, out[n], 16);
+      if (error != std::errc()) return false;
+      n++;
+      if (next == end || (*next != ':' && *next != '.')) break;
+      at = next;
+    }
+    return n >= 3;
   };
   unsigned wanted[4] = {}, has[4];
   if (!parse(id, wanted)) return CUDA_ERROR_INVALID_VALUE;
