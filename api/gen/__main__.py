@@ -1,6 +1,7 @@
 """python3 api/gen OUTDIR: turns the tables in api/ into the headers and sources of the build.
 
---lock rewrites api/abi.lock and --docs DIR the coverage page; `./dev gen` does both.
+python3 api/gen --lock rewrites what is made from them and kept in git: api/abi.lock and docs/coverage.md.
+`./dev gen` does both.
 """
 
 import sys
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import abi
 import dispatch
+import docs
 import exports
 import fuzz
+import lock
 import nvml
 import nvml_wire
 import remote
@@ -26,12 +29,21 @@ def write(path: Path, text: str) -> None:
 
 
 def main(argv: list[str]) -> int:
-    out = Path(argv[0])
     types = read_types(HERE / "types.toml")
     cuda = read_rows(HERE / "cuda.toml", types, exported=True)
+    rows = cuda + read_rows(HERE / "session.toml", types, exported=False)
+    n = nvml.read(HERE / "nvml.toml")
+    kept = {HERE / "abi.lock": lock.emit(rows, types, n), HERE.parent / "docs" / "coverage.md": docs.coverage(cuda, n)}
+    if argv == ["--lock"]:
+        for path, text in kept.items():
+            write(path, text)
+        return 0
+    if len(argv) != 1 or argv[0].startswith("-"):
+        raise TableError("say python3 api/gen OUTDIR, or python3 api/gen --lock.")
+    check_kept(kept)
+    out = Path(argv[0])
     note = "// Made from api/ by api/gen; edit the tables, not this.\n"
     write(out / "cuda_abi.h", note + abi.emit(cuda, types))
-    rows = cuda + read_rows(HERE / "session.toml", types, exported=False)
     write(out / "wire_ops.h", note + remote.ops(rows, types))
     write(out / "remote.h", note + remote.header(rows, types))
     write(out / "remote.cc", note + remote.source(rows, types))
@@ -47,12 +59,19 @@ def main(argv: list[str]) -> int:
     write(out / "error_names.inc", note + exports.error_names(types))
     write(out / "softgpu_twins.inc", note + exports.twins(cuda, types))
     write(out / "softgpu_weak.cc", note + exports.weak_stubs(cuda))
-    write_nvml(out, note)
+    write_nvml(out, note, n)
     return 0
 
 
-def write_nvml(out: Path, note: str) -> None:
-    n = nvml.read(HERE / "nvml.toml")
+def check_kept(kept: dict[Path, str]) -> None:
+    stale = [p for p, text in kept.items() if not p.exists() or p.read_text() != text]
+    if stale:
+        names = " and ".join(str(p.relative_to(HERE.parent)) for p in stale)
+        raise TableError(f"{names} {'does' if len(stale) == 1 else 'do'} not match the tables; run ./dev gen, or "
+                         "python3 api/gen --lock, and commit the change with yours.")
+
+
+def write_nvml(out: Path, note: str, n: nvml.Nvml) -> None:
     write(out / "nvml_abi.h", note + nvml.abi(n))
     write(out / "nvml_exports.map", nvml.version_script(n))
     write(out / "nvml_results.inc", note + nvml.result_texts(n))

@@ -43,6 +43,7 @@ class Row:
     server_hand: bool = False
     exported: bool = True
     syncs: bool = False
+    lacks: str = ""
 
     @property
     def base(self) -> str:
@@ -101,12 +102,13 @@ def read_rows(path: Path, types: Types, exported: bool) -> list[Row]:
     rows, ids = [], {}
     for name, raw in tomllib.loads(path.read_text()).items():
         where = f"{path.name}: {name}"
-        unknown = set(raw) - {"id", "since", "mode", "client", "server", "twin", "syncs", "args"}
+        unknown = set(raw) - {"id", "since", "mode", "client", "server", "twin", "syncs", "lacks", "args"}
         if unknown:
             raise TableError(f"{where}: unknown key {sorted(unknown)[0]}.")
         args = [parse_arg(a, types, where) for a in raw.get("args", [])]
         row = Row(name, raw["id"], raw.get("mode", "call"), args, raw.get("since", 0), raw.get("twin", ""),
-                  raw.get("client") == "hand", raw.get("server") == "hand", exported, raw.get("syncs", False))
+                  raw.get("client") == "hand", raw.get("server") == "hand", exported, raw.get("syncs", False),
+                  raw.get("lacks", ""))
         if row.mode not in ("call", "async", "local", "none"):
             raise TableError(f"{where}: mode '{row.mode}' is not call, async, local or none.")
         if row.id in ids:

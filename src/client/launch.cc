@@ -146,10 +146,4 @@ NM_EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction f, 
                 config->hStream, config->attrs, config->numAttrs * sizeof(CUlaunchAttribute), params, extra);
 }
 
-// Deprecated: the same cooperative launch on each device's stream.
-NM_EXPORT CUresult cuLaunchCooperativeKernelMultiDevice(CUDA_LAUNCH_PARAMS* list, unsigned count, unsigned flags) {
-  (void)list, (void)count, (void)flags;
-  return not_supported("cuLaunchCooperativeKernelMultiDevice");
-}
-
 }  // extern "C"

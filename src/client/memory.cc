@@ -9,6 +9,7 @@
 #include "client/context.h"
 #include "client/handles.h"
 #include "client/host_memory.h"
+#include "client/mapping.h"
 #include "remote.h"
 
 using namespace nm::client;
@@ -80,7 +81,13 @@ NM_EXPORT CUresult cuMemFree_v2(CUdeviceptr dptr) {
 NM_EXPORT CUresult cuMemGetAddressRange_v2(CUdeviceptr* base, size_t* size, CUdeviceptr dptr) {
   if (CUresult e = enter()) return e;
   auto range = find_memory(dptr);
-  if (!range || range->kind == MemoryKind::reserved) return CUDA_ERROR_NOT_FOUND;
+  if (!range) return CUDA_ERROR_NOT_FOUND;
+  if (range->kind == MemoryKind::reserved) {
+    auto mapping = find_mapping(dptr);
+    if (!mapping) return CUDA_ERROR_NOT_FOUND;
+    range->base = mapping->base;
+    range->size = mapping->size;
+  }
   if (base) *base = range->base;
   if (size) *size = range->size;
   count_local();
