@@ -1,4 +1,4 @@
-"""docs/coverage.md: which functions are carried, and how. Made from the tables, so it cannot promise what they do not."""
+"""docs/coverage.md: which functions are carried, and how. Made from the tables: it cannot promise what they do not."""
 
 import re
 from collections import defaultdict
@@ -13,7 +13,7 @@ GROUPS = [
      r"cu(GL|EGL|VDPAU|Graphics|External|Import|DestroyExternal|SignalExternal|WaitExternal|DeviceGetNvSciSync)"),
     ("Debugging, profiling, checkpoints, logs",
      r"cudbg|cu(Coredump|Profiler|Checkpoint|Logs|Device(Unr|R)egisterAsyncNotification)"),
-    ("Green contexts", r"cu(Green|DevResource|DevSm|CtxFromGreenCtx|CtxGetDevResource|DeviceGetDevResource|StreamGetGreenCtx)"),
+    ("Green contexts", r"cu(Green|DevResource|DevSm|CtxFromGreen|CtxGetDevRes|DeviceGetDevRes|StreamGetGreen)"),
     ("Capture and graphs", r"cu(Graph|UserObject|ThreadExchange|Stream\w*Captur|Device\w*GraphMem)"),
     ("Memory pools and stream-ordered memory", r"cu(Mem\w*Pool|MemAllocAsync|MemFreeAsync|Device\w*MemPool)"),
     ("Contexts", r"cu(Ctx|DevicePrimaryCtx)"),
@@ -27,8 +27,8 @@ GROUPS = [
     ("Memory of other processes", r"cuIpc"),
     ("Pointers", r"cuPointer|cuMemGetAddressRange"),
     ("Address space and physical memory",
-     r"cu(Multicast|Mem(Address|Create|Release|Map|Unmap|SetAccess|GetAccess|Export|Import|Retain|GetAllocation|GetHandle"
-     r"|GetAttribute))"),
+     r"cu(Multicast|Mem(Address|Create|Release|Map|Unmap|SetAccess|GetAccess|Export|Import|Retain|GetAllocation"
+     r"|GetHandle|GetAttribute))"),
     ("Copies and fills", r"cuMem(cpy|set|BatchDecompress)"),
     ("Memory", r"cuMem"),
     ("Arrays", r"cu(Array|Mipmapped)"),

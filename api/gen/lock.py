@@ -47,7 +47,7 @@ def nvml_layout(row, nvml) -> str:
 
 def emit(rows, types, nvml) -> str:
     out = [HEAD + f"cuda handles {short(' '.join(types.handles))}", f"nvml handles {short(' '.join(nvml.handles))}"]
-    out += [f"cuda {r.id} {r.name} {short(cuda_layout(r, types))}" for r in sorted(rows, key=lambda r: r.id) if r.on_wire]
-    out += [f"nvml {r.id} {r.name} {short(nvml_layout(r, nvml))}" for r in sorted(nvml.rows, key=lambda r: r.id)
-            if r.mode in ("call", "wire")]
+    wired = sorted((r for r in rows if r.on_wire), key=lambda r: r.id)
+    out += [f"cuda {r.id} {r.name} {short(cuda_layout(r, types))}" for r in wired]
+    out += [f"nvml {r.id} {r.name} {short(nvml_layout(r, nvml))}" for r in sorted(nvml.wired, key=lambda r: r.id)]
     return "\n".join(out) + "\n"
