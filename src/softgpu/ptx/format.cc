@@ -37,7 +37,7 @@ class Formatter {
     char text[512];
     if (one_of(letter, "di") || one_of(letter, "uxXoc")) {
       const bool sign = one_of(letter, "dic");
-      if (length >= 8) {
+      if (length >= 8 && letter != 'c') {
         uint64_t value = 0;
         if (!argument(value)) return false;
         spec.insert(spec.size() - 1, "ll");

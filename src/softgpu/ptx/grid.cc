@@ -5,6 +5,8 @@
 #include <xmmintrin.h>
 
 #include <chrono>
+#include <new>
+#include <system_error>
 #include <thread>
 
 #include "softgpu/ptx/program.h"
@@ -36,6 +38,7 @@ class Grid {
 
  private:
   void worker(uint32_t index);
+  void work(uint32_t index);
   void call_for_help();
   std::unique_ptr<Cluster> begin(uint32_t index, std::unique_ptr<Cluster> reuse);
   void fault(Fault what, std::string detail);
@@ -61,7 +64,11 @@ void Grid::call_for_help() {
   asked_ = true;
   const uint64_t left = total_ - next_.load();
   for (int i = 1; i < threads_ && static_cast<uint64_t>(i) <= left; ++i) {
-    helpers_.emplace_back([this, i] { worker(static_cast<uint32_t>(i)); });
+    try {
+      helpers_.emplace_back([this, i] { worker(static_cast<uint32_t>(i)); });
+    } catch (const std::system_error&) {
+      return;  // fewer threads will do
+    }
   }
 }
 
@@ -128,6 +135,14 @@ struct PlainArithmetic {
 
 void Grid::worker(uint32_t index) {
   PlainArithmetic arithmetic;
+  try {
+    work(index);
+  } catch (const std::bad_alloc&) {
+    fault(Fault::out_of_memory, "no memory to run kernel " + state_.kernel->name);
+  }
+}
+
+void Grid::work(uint32_t index) {
   Exec x;
   x.grid = &state_;
   x.worker = index;

@@ -1,4 +1,6 @@
 // Loading: parse, link, and the public face of the result.
+#include <new>
+
 #include "softgpu/ptx/linker.h"
 #include "softgpu/ptx/parser.h"
 
@@ -26,11 +28,7 @@ class ModuleImpl final : public Module {
   std::unique_ptr<Program> program_;
 };
 
-}  // namespace
-
-Result<std::unique_ptr<Module>> Module::load(std::span<const std::string_view> texts, Memory& memory,
-                                             std::string& log) {
-  log.clear();
+Result<std::unique_ptr<Module>> load_texts(std::span<const std::string_view> texts, Memory& memory, std::string& log) {
   std::vector<ast::Unit> units;
   for (size_t i = 0; i < texts.size(); ++i) {
     auto unit = parse(texts[i]);
@@ -51,6 +49,19 @@ Result<std::unique_ptr<Module>> Module::load(std::span<const std::string_view> t
     return Error{log};
   }
   return std::unique_ptr<Module>(std::make_unique<ModuleImpl>(std::move(program)));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Module>> Module::load(std::span<const std::string_view> texts, Memory& memory,
+                                             std::string& log) {
+  log.clear();
+  try {
+    return load_texts(texts, memory, log);
+  } catch (const std::bad_alloc&) {
+    log = "no memory to load the module\n";
+    return Error{log};
+  }
 }
 
 }  // namespace nm::softgpu::ptx

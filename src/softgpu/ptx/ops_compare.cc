@@ -87,13 +87,13 @@ void halves(Exec& x, const Inst& in) {
   INTEGERS(eq, HANDLER, T) \
   INTEGERS(ne, HANDLER, T) \
   INTEGERS(lt, HANDLER, T) INTEGERS(le, HANDLER, T) INTEGERS(gt, HANDLER, T) INTEGERS(ge, HANDLER, T)
-#define FOURTEEN(HANDLER, T)                                                                              \
-  SIX(HANDLER, T)                                                                                         \
-  INTEGERS(equ, HANDLER, T)                                                                               \
-  INTEGERS(neu, HANDLER, T)                                                                               \
-  INTEGERS(ltu, HANDLER, T)                                                                               \
-  INTEGERS(leu, HANDLER, T) INTEGERS(gtu, HANDLER, T) INTEGERS(geu, HANDLER, T) INTEGERS(num, HANDLER, T) \
-      INTEGERS(nan, HANDLER, T)
+#define FOURTEEN(HANDLER, T) \
+  SIX(HANDLER, T)            \
+  INTEGERS(equ, HANDLER, T)  \
+  INTEGERS(neu, HANDLER, T)  \
+  INTEGERS(ltu, HANDLER, T)  \
+  INTEGERS(leu, HANDLER, T)  \
+  INTEGERS(gtu, HANDLER, T) INTEGERS(geu, HANDLER, T) INTEGERS(num, HANDLER, T) INTEGERS(nan, HANDLER, T)
 
 template <class T>
 Handler integer(Compare c) {

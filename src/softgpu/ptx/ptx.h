@@ -33,7 +33,8 @@ class Memory {
   virtual ~Memory() = default;
 
   // The largest known-good range around `address` (an allocation, usually), or an empty one. The engine caches what it
-  // gets for as long as epoch() does not change; so the epoch must move whenever a range shrinks or disappears.
+  // gets for as long as epoch() does not change; so the epoch must move whenever a range shrinks or disappears. It
+  // looks at the epoch once a time slice: memory must not be unmapped while a run() that may touch it is under way.
   // Adjacent allocations must not be joined: running past the end of one is what bounds checking is there to find.
   virtual Range find(uint64_t address) = 0;
   virtual uint64_t epoch() const = 0;

@@ -13,8 +13,9 @@ enum class Turn : uint8_t {
   fault,     // Exec::fault says which
 };
 
-// How long a turn is, in backward branches (straight code always ends).
-inline constexpr int64_t kWarpTurn = 20000;
+// How long a turn is, in instructions that backward branches repeat; a call counts too. Straight code always ends.
+inline constexpr int64_t kWarpTurn = 200000;
+inline constexpr int64_t kCallCost = 16;
 inline constexpr uint32_t kSpinLimit = 64;        // backward branches of a loop that looks like waiting
 inline constexpr uint32_t kPassOverLimit = 4096;  // of any loop, while other lanes of the warp wait
 

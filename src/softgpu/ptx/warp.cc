@@ -178,10 +178,10 @@ struct Runner {
 // After a jump: other fragments may come first now, and loops have to let others run.
 Next Runner::jumped(const Inst* to) {
   const bool backward = to <= pc;
+  if (backward) budget -= pc - to + 1;
   pc = to;
   const bool alone = warp.fragments.size() == 1;
   if (backward) {
-    --budget;
     ++warp.spins;
     const bool waiting = x.spin_hint && warp.spins > kSpinLimit;
     if (!alone && (waiting || warp.spins > kPassOverLimit)) {
@@ -272,6 +272,8 @@ Next Runner::call(const Inst& in, uint32_t mask) {
   pc = callee->code.data();
   fragment().pc = pc;
   enter(x, warp, fragment());
+  budget -= kCallCost;
+  if (budget <= 0) return Next::leave_more;
   return warp.fragments.size() == 1 ? Next::go_on : Next::choose_again;
 }
 
