@@ -117,7 +117,7 @@ TEST(Grid, AtomicsOfEveryKindAddUp) {
   TestDevice device;
   ASSERT_TRUE(device.load(std::string(kHead) + R"(
 .visible .entry k(.param .u64 out) {
-  .reg .b32 %t, %r; .reg .b64 %o, %l, %m; .reg .f32 %f; .reg .f64 %d; .reg .b16 %h;
+  .reg .b32 %t, %r; .reg .b64 %o, %l, %m; .reg .f32 %f; .reg .f64 %d; .reg .b16 %h; .reg .b128 %v, %w;
   ld.param.u64 %o, [out]; mov.u32 %t, %tid.x; cvt.u64.u32 %l, %t;
   red.global.add.u32 [%o], %t;
   atom.global.max.s32 %r, [%o+4], %t;
@@ -132,6 +132,8 @@ TEST(Grid, AtomicsOfEveryKindAddUp) {
   atom.global.cas.b16 %h, [%o+58], 0, %h;
   atom.global.dec.u32 %r, [%o+60], 3;
   atom.global.add.noftz.bf16x2 %r, [%o+64], 0x3f803f80;
+  mov.b128 %w, {%o, %l}; mov.b64 %m, 0; mov.b128 %v, {%m, %m};
+  atom.global.cas.b128 %v, [%o+80], %v, %w;
   ret;
 })")) << device.log;
   uint8_t* out = device.zeros<uint8_t>(128);
@@ -148,6 +150,7 @@ TEST(Grid, AtomicsOfEveryKindAddUp) {
   EXPECT_EQ(*reinterpret_cast<uint16_t*>(out + 58), 5);
   EXPECT_EQ(*reinterpret_cast<uint32_t*>(out + 60), 0u);
   EXPECT_EQ(*reinterpret_cast<uint32_t*>(out + 64), 0x43804380u);
+  EXPECT_EQ(*reinterpret_cast<uint64_t*>(out + 80), reinterpret_cast<uint64_t>(out));
 }
 
 constexpr const char* kGridBarrier = R"(

@@ -17,8 +17,13 @@ using u64 = uint64_t;
 using u128 = unsigned __int128;
 
 // The 16-byte swap needs an instruction that the plain x86-64 of 2003 lacks; every processor since has it.
-[[gnu::target("cx16")]] u128 swap16(u128* at, u128 expected, u128 desired) {
-  return __sync_val_compare_and_swap(at, expected, desired);
+u128 swap16(u128* at, u128 expected, u128 desired) {
+  u64 low = static_cast<u64>(expected), high = static_cast<u64>(expected >> 64);
+  asm volatile("lock cmpxchg16b %0"
+               : "+m"(*at), "+a"(low), "+d"(high)
+               : "b"(static_cast<u64>(desired)), "c"(static_cast<u64>(desired >> 64))
+               : "cc", "memory");
+  return static_cast<u128>(high) << 64 | low;
 }
 
 template <class U, class F>
