@@ -35,7 +35,9 @@ std::shared_ptr<Context> Context::make(Driver& driver, Device& device, bool prim
   return context;
 }
 
-void Context::start(unsigned with_flags) {
+void Context::start(unsigned with_flags, Lock& lock) {
+  stopped_.wait(lock, [this] { return !stopping_; });
+  if (alive) return;  // another thread that waited was first
   flags = with_flags | CU_CTX_MAP_HOST;
   incarnation = driver.next_id();
   limits = {};
@@ -50,6 +52,7 @@ void Context::start(unsigned with_flags) {
 }
 
 void Context::stop(Lock& lock) {
+  stopping_ = true;
   alive = false;  // no call of another thread gets in while the work runs out
   cancel_ = true;
   const auto fences = pending();
@@ -70,6 +73,8 @@ void Context::stop(Lock& lock) {
   }
   heap = nullptr;
   if (!primary) driver.handles.remove(this);
+  stopping_ = false;
+  stopped_.notify_all();
 }
 
 void Context::poison(CUresult error) {

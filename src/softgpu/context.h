@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <map>
 #include <memory>
 #include <string>
@@ -65,7 +66,8 @@ class Context final : public Object {
   std::shared_ptr<ContextMemory> memory;
   std::shared_ptr<ptx::DeviceHeap> heap;
 
-  void start(unsigned with_flags);
+  // Waits for a stop() that another thread is in the middle of.
+  void start(unsigned with_flags, Lock& lock);
   // Ends all that the context owns; lets go of the lock while work runs out. The handle of a primary context stays.
   void stop(Lock& lock);
 
@@ -94,6 +96,8 @@ class Context final : public Object {
   std::shared_ptr<Completion> submit(Stream& stream, WorkPtr work, std::vector<std::shared_ptr<Fence>> after = {});
 
  private:
+  bool stopping_ = false;
+  std::condition_variable stopped_;
   std::atomic<CUresult> error_ = CUDA_SUCCESS;
   std::atomic<bool> cancel_ = false;
   StreamPtr legacy_, join_;

@@ -20,7 +20,7 @@ void create(Call& c, CUcontext* out, unsigned flags, CUdevice dev, unsigned api_
   Device& device = c.driver.device(dev);
   require_flags(flags);
   auto context = Context::make(c.driver, device, false);
-  context->start(flags);
+  context->start(flags, c.lock);
   context->api_version = api_version;
   c.driver.handles.add(context);
   context_stack().push_back(context);

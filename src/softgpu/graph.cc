@@ -39,6 +39,10 @@ void Graph::disconnect(Node& from, Node& to, const CUgraphEdgeData* data) {
 }
 
 void Graph::remove(Node& node) {
+  if (const auto* child = dynamic_cast<const ChildGraphWork*>(node.work.get())) {
+    driver.handles.remove(child->graph.get());
+    child->graph->forget_handles();
+  }
   for (const auto& edge : node.before) std::erase_if(edge.node->after, [&](const auto& e) { return e.node == &node; });
   for (const auto& edge : node.after) std::erase_if(edge.node->before, [&](const auto& e) { return e.node == &node; });
   node.before.clear();
@@ -59,14 +63,15 @@ void Graph::forget_handles() {
   }
 }
 
-GraphPtr Graph::clone() const {
+GraphPtr Graph::clone(bool with_handles) const {
   auto copy = std::make_shared<Graph>(driver);
   copy->origin = id;
   std::map<const Node*, Node*> twin;
   for (const auto& node : nodes) {
     WorkPtr work = node->work;
     if (const auto* child = dynamic_cast<const ChildGraphWork*>(work.get())) {
-      work = ChildGraphWork::of(child->graph->clone());
+      auto inner = child->graph->clone(with_handles);
+      work = with_handles ? ChildGraphWork::of(std::move(inner)) : std::make_shared<ChildGraphWork>(std::move(inner));
     }
     auto made = std::make_shared<Node>(copy.get(), driver.next_id(), std::move(work));
     made->origin = node->id;
@@ -77,9 +82,29 @@ GraphPtr Graph::clone() const {
     for (const auto& edge : node->before) twin[node.get()]->before.push_back({twin[edge.node], edge.data});
     for (const auto& edge : node->after) twin[node.get()]->after.push_back({twin[edge.node], edge.data});
   }
-  for (const auto& node : copy->nodes) driver.handles.add(node);
+  if (with_handles) {
+    for (const auto& node : copy->nodes) driver.handles.add(node);
+  }
   copy->user_objects = user_objects;
   return copy;
+}
+
+bool Graph::has_memory_nodes() const {
+  for (const auto& node : nodes) {
+    const auto type = node->work->type();
+    if (type == CU_GRAPH_NODE_TYPE_MEM_ALLOC || type == CU_GRAPH_NODE_TYPE_MEM_FREE) return true;
+  }
+  return false;
+}
+
+NodePtr Graph::find_origin(uint64_t wanted) const {
+  for (const auto& node : nodes) {
+    if (node->origin == wanted || node->id == wanted) return node;
+    if (const auto* child = dynamic_cast<const ChildGraphWork*>(node->work.get())) {
+      if (auto inner = child->graph->find_origin(wanted)) return inner;
+    }
+  }
+  return nullptr;
 }
 
 std::vector<NodePtr> Graph::sorted() const {

@@ -29,6 +29,7 @@ class Node final : public Object {
   Graph* graph;         // null once the node is destroyed
   const uint64_t id;    // unique in the process
   uint64_t origin = 0;  // the id of the node that this one was cloned from
+  bool enabled = true;  // in an executable graph
   WorkPtr work;
   std::vector<Edge> before;  // what this follows
   std::vector<Edge> after;   // what follows this
@@ -56,8 +57,12 @@ class Graph final : public Object {
   // Every handle of the graph becomes stale.
   void forget_handles();
 
-  // A copy with its own nodes; child graphs are copied too.
-  std::shared_ptr<Graph> clone() const;
+  // A copy with its own nodes; child graphs are copied too. Without handles it is nobody's but its owner's.
+  std::shared_ptr<Graph> clone(bool with_handles) const;
+  // Memory nodes tie a graph to its addresses: it can be neither cloned nor a child.
+  bool has_memory_nodes() const;
+  // The node that is, or by way of clones comes from, the one with this id; child graphs too. Null: there is none.
+  NodePtr find_origin(uint64_t id) const;
   // Nodes so that each comes after what it follows; empty when the edges form a cycle.
   std::vector<NodePtr> sorted() const;
 };

@@ -121,7 +121,7 @@ CUresult cuMemFree_v2(CUdeviceptr dptr) {
     if (dptr == 0) return;
     fail_if_capturing(c.driver);
     const auto allocation = c.driver.ranges.at(dptr);
-    require(allocation != nullptr && allocation->live);
+    require(allocation != nullptr && (allocation->kind != MemoryKind::graph || allocation->outstanding));
     switch (allocation->kind) {
       case MemoryKind::device:
       case MemoryKind::managed:
@@ -134,6 +134,7 @@ CUresult cuMemFree_v2(CUdeviceptr dptr) {
     // Freeing waits for whatever may still use the memory.
     quiesce(c);
     fail_if_unusable(*c.context);
+    allocation->outstanding = false;
     require(end_allocation(c.driver, allocation));
   });
 }

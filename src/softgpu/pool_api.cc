@@ -59,8 +59,13 @@ void free_later(ContextCall& c, CUdeviceptr dptr, CUstream handle) {
   }
   require(allocation->kind == MemoryKind::pool || allocation->kind == MemoryKind::device ||
           allocation->kind == MemoryKind::graph);
-  require(allocation->live && !allocation->ending);
-  if (allocation->kind != MemoryKind::graph) allocation->ending = true;
+  if (allocation->kind == MemoryKind::graph) {
+    require(allocation->outstanding);
+    allocation->outstanding = false;
+  } else {
+    require(!allocation->ending);
+    allocation->ending = true;
+  }
   auto end = c.enqueue(*stream, std::make_shared<FreeWork>(c.driver, allocation));
   auto& pending = c.driver.device(allocation->device).pending_frees;
   std::erase_if(pending, [](const auto& fence) { return fence->done(); });

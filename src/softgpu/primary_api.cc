@@ -18,8 +18,9 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext* ctx, CUdevice dev) {
   return call([&](Call& c) {
     require(ctx != nullptr);
     Device& device = c.driver.device(dev);
-    if (device.primary_uses++ == 0) {
-      device.primary->start(device.primary_flags);
+    ++device.primary_uses;
+    if (!device.primary->alive) {
+      device.primary->start(device.primary_flags, c.lock);
       device.primary->api_version = 3020;
     }
     *ctx = handle_of<CUcontext>(device.primary.get());

@@ -50,7 +50,7 @@ bool Ranges::covers(uint64_t begin, uint64_t size) const {
   if (end < begin) return false;
   for (uint64_t at = begin;;) {
     const auto allocation = find_locked(at);
-    if (!allocation || !allocation->live) return false;
+    if (!allocation) return false;
     if (allocation->kind == MemoryKind::mapped && allocation->readable == 0) return false;
     if (end <= allocation->end()) return true;
     if (allocation->kind != MemoryKind::mapped) return false;

@@ -38,7 +38,8 @@ struct Allocation {
   uint64_t id = 0;           // CU_POINTER_ATTRIBUTE_BUFFER_ID
   uint32_t flags = 0;        // of the call that made it
   bool sync_memops = false;
-  bool ending = false;  // its asynchronous free is enqueued
+  bool ending = false;       // its asynchronous free is enqueued
+  bool outstanding = false;  // of a graph: a launch allocates it and nothing that is enqueued frees it
   // Bit d: device d may read, may write. Peer access between contexts comes on top for MemoryKind::device.
   std::atomic<uint64_t> readable = 0;
   std::atomic<uint64_t> writable = 0;
@@ -67,7 +68,8 @@ class Ranges {
   AllocationPtr at(uint64_t address) const;
   // True when any allocation overlaps [begin, begin + size).
   bool overlaps(uint64_t begin, uint64_t size) const;
-  // True when every byte is in live memory; mappings of the virtual memory API may join.
+  // True when every byte is in memory; mappings of the virtual memory API may join. A graph's memory counts before the
+  // graph runs: nodes are made for it then.
   bool covers(uint64_t begin, uint64_t size) const;
   std::vector<AllocationPtr> owned_by(const Context* owner) const;
 

@@ -49,6 +49,8 @@ class Stream final : public Object {
   // Under the driver's lock.
   std::shared_ptr<Capture> capture;
   std::vector<CaptureEdge> capture_edges;
+  std::vector<CUgraphNode> reported_nodes;  // of the last question about the capture
+  std::vector<CUgraphEdgeData> reported_data;
   CUlaunchAttributeValue attributes[20] = {};
 
  private:
