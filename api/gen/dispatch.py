@@ -101,6 +101,9 @@ def decode(a: Arg, row: Row, types: Types) -> list[str]:
             out.append(f"if (!s.function_of({value}, &a.{n})) bad_handle = true;")
         else:
             out.append(f"if (!s.tables().{a.type}.find({value}, &a.{n})) bad_handle = true;")
+        if a.kind == "del" and row.mode == "async":
+            # Gone already, with its context: nobody waits to hear of it.
+            out.append("if (bad_handle) { *result = CUDA_SUCCESS; return Outcome::done; }")
         return out
     if a.kind == "new":
         return [f"a.{n}_handle = in.u64();"]

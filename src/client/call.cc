@@ -4,22 +4,18 @@
 
 #include "client/client.h"
 #include "client/context.h"
+#include "client/thread_state.h"
 #include "client/stream.h"
 #include "wire_ops.h"
 
 namespace nm::client {
-namespace {
-
-thread_local std::vector<uint8_t> t_scratch;  // saves an allocation per call
-
-}  // namespace
-
-Call::Call(uint16_t op) : op_(op), context_(current_context()), body_(std::move(t_scratch)), writer_(body_) {
+Call::Call(uint16_t op) : op_(op), context_(current_context()), body_(std::move(thread_state().scratch)), writer_(body_) {
   body_.clear();
 }
 
 Call::~Call() {
-  if (body_.capacity() <= (64 << 10)) t_scratch = std::move(body_);
+  // Saves the next call an allocation.
+  if (body_.capacity() <= (64 << 10)) thread_state().scratch = std::move(body_);
 }
 
 void Call::bulk_in(const void* data, uint64_t size) {

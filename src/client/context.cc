@@ -10,12 +10,12 @@
 #include "client/handles.h"
 #include "client/local_storage.h"
 #include "client/memory.h"
+#include "client/thread_state.h"
 #include "remote.h"
 
 namespace nm::client {
-namespace {
 
-struct State {
+struct ContextState {
   uint64_t handle = 0;
   CUdevice device = 0;
   bool primary = false;
@@ -29,6 +29,10 @@ struct State {
   uint64_t green = 0;  // the green context that it stands for
 };
 
+namespace {
+
+using State = ContextState;
+
 std::mutex g_mutex;
 std::vector<State*>& states() {  // never shrinks and never dies: threads hold pointers into it
   static auto* all = new std::vector<State*>;
@@ -36,12 +40,10 @@ std::vector<State*>& states() {  // never shrinks and never dies: threads hold p
 }
 State g_none;  // what happens without a current context
 
-struct Thread {
-  std::vector<State*> stack;
-};
-thread_local Thread t_thread;
-
-State* current() { return t_thread.stack.empty() ? nullptr : t_thread.stack.back(); }
+State* current() {
+  auto& stack = thread_state().contexts;
+  return stack.empty() ? nullptr : stack.back();
+}
 
 State* find(uint64_t handle) {
   if (State* s = current(); s && s->handle == handle) return s;
@@ -88,7 +90,7 @@ bool is_sticky(CUresult error) {
 }
 
 void set_current(State* s) {
-  auto& stack = t_thread.stack;
+  auto& stack = thread_state().contexts;
   if (stack.empty()) {
     if (s) stack.push_back(s);
   } else if (s) {
@@ -107,7 +109,7 @@ CUresult created(CUcontext* out, CUdevice device, unsigned flags, unsigned versi
   State* s = add(as_handle(*out), device, false);
   s->flags = flags;
   s->api_version = version;
-  t_thread.stack.push_back(s);
+  thread_state().contexts.push_back(s);
   return CUDA_SUCCESS;
 }
 
@@ -307,7 +309,7 @@ NM_EXPORT CUresult cuCtxDestroy_v2(CUcontext ctx) {
   s->sticky = 0;  // a broken context can be destroyed
   CUresult result = remote::cuCtxDestroy_v2(ctx);
   s->live = false;
-  if (current() == s) t_thread.stack.pop_back();
+  if (current() == s) thread_state().contexts.pop_back();
   return result;
 }
 
@@ -317,7 +319,7 @@ NM_EXPORT CUresult cuCtxPushCurrent_v2(CUcontext ctx) {
   if (CUresult e = enter()) return e;
   State* s;
   if (CUresult e = bind(ctx, &s)) return e;
-  t_thread.stack.push_back(s);
+  thread_state().contexts.push_back(s);
   count_local();
   return CUDA_SUCCESS;
 }
@@ -328,7 +330,7 @@ NM_EXPORT CUresult cuCtxPopCurrent_v2(CUcontext* ctx) {
   if (CUresult e = enter()) return e;
   State* s = current();
   if (!s) return CUDA_ERROR_INVALID_CONTEXT;
-  t_thread.stack.pop_back();
+  thread_state().contexts.pop_back();
   if (ctx) *ctx = from_handle<CUcontext>(s->handle);
   count_local();
   return CUDA_SUCCESS;

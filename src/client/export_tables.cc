@@ -1,9 +1,11 @@
 #include "client/export_tables.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <array>
-#include <mutex>
+#include <utility>
+#include <vector>
 
 #include "client/client.h"
 #include "client/context.h"
@@ -16,7 +18,20 @@
 namespace nm::client {
 namespace {
 
-CUresult unknown_slot() { return CUDA_ERROR_NOT_SUPPORTED; }
+// Each slot has a function of its own, so that a trace names the one that was called.
+template <size_t Slot>
+CUresult unknown_slot() {
+  Client* client = Client::get();
+  if (client && client->traced()) fprintf(stderr, "nearmetal: [%u] called slot %zu of an export table\n", thread_number(), Slot);
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
+constexpr size_t kSlots = 128;  // more than any table has
+using Slot = CUresult (*)();
+template <size_t... I>
+constexpr std::array<Slot, kSlots> unknown_slots(std::index_sequence<I...>) {
+  return {&unknown_slot<I>...};
+}
+constexpr std::array<Slot, kSlots> kUnknownSlots = unknown_slots(std::make_index_sequence<kSlots>());
 
 template <typename F>
 uint64_t address(F* function) {
@@ -120,9 +135,13 @@ constexpr Uuid kToolsContext = {0x21, 0x31, 0x8c, 0x60, 0x97, 0x14, 0x32, 0x48,
 constexpr Uuid kToolsModule = {0x6e, 0x16, 0x3f, 0xbe, 0xb9, 0x58, 0x44, 0x4d,
                                0x83, 0x5c, 0xe1, 0x82, 0xaf, 0xf1, 0x99, 0x1e};
 
+// cuBLASLt of CUDA 13 calls slot 4 of this one without looking whether it got it, and takes an error for "nothing known".
+constexpr Uuid kBlas = {0x17, 0x34, 0xdc, 0x26, 0x80, 0x0d, 0x47, 0x45, 0x87, 0x26, 0xc0, 0xf1, 0xe7, 0xdd, 0x8b, 0xca};
+
 // Sizes are those of driver 580: a user checks that its slot lies inside.
 struct Tables {
-  uint64_t hooks[0x38 / 8], tls[0x18 / 8], storage[4], checks[0x78 / 8], context[0x2e8 / 8], module[0x318 / 8];
+  uint64_t hooks[0x38 / 8], tls[0x18 / 8], storage[4], checks[0x78 / 8], context[0x2e8 / 8], module[0x318 / 8],
+      blas[136 / 8];
   Tables() {
     fill_plain_table(hooks, sizeof hooks);
     hooks[2] = address(&client::hooks);
@@ -142,6 +161,7 @@ struct Tables {
     context[51] = address(&tools_stream_object);
     fill_plain_table(module, sizeof module);
     module[7] = address(&enumerate_functions);
+    fill_plain_table(blas, sizeof blas);
   }
 };
 
@@ -158,6 +178,7 @@ const uint64_t* table(const Uuid& id) {
   if (id == kChecks) return tables->checks;
   if (id == kToolsContext) return tables->context;
   if (id == kToolsModule) return tables->module;
+  if (id == kBlas) return tables->blas;
   return nullptr;
 }
 
@@ -165,7 +186,7 @@ const uint64_t* table(const Uuid& id) {
 
 void fill_plain_table(uint64_t* table, uint64_t size) {
   table[0] = size;
-  for (uint64_t i = 1; i < size / 8; i++) table[i] = address(&unknown_slot);
+  for (uint64_t i = 1; i < size / 8; i++) table[i] = address(kUnknownSlots[i % kSlots]);
 }
 
 void fill_cudart_table(uint64_t* table, uint64_t size) {
@@ -185,6 +206,10 @@ extern "C" NM_EXPORT CUresult cuGetExportTable(const void** out, const CUuuid* i
   nm::client::Uuid uuid;
   memcpy(uuid.data(), id, uuid.size());
   const uint64_t* table = nm::client::table(uuid);
+  if (auto* client = nm::client::Client::get(); client && client->traced()) {
+    fprintf(stderr, "nearmetal: [%u] asked for export table %02x%02x%02x%02x: %s\n", nm::client::thread_number(), uuid[0], uuid[1],
+            uuid[2], uuid[3], table ? "given" : "refused");
+  }
   if (!table) return CUDA_ERROR_INVALID_VALUE;
   *out = table;
   return CUDA_SUCCESS;

@@ -54,6 +54,7 @@ CUresult allocate(void** out, size_t size, unsigned flags, bool managed) {
   if (!out || !size) return CUDA_ERROR_INVALID_VALUE;
   if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;
   bool share = Client::get()->channel().shares_memory();
+  if (size > kArenaEnd - kArena) return CUDA_ERROR_OUT_OF_MEMORY;
   uint64_t length = round_up(size, kPage);
   Fd memory;
   if (share) {
@@ -61,8 +62,10 @@ CUresult allocate(void** out, size_t size, unsigned flags, bool managed) {
     if (!memory || ftruncate(memory.get(), static_cast<off_t>(length)) != 0) return CUDA_ERROR_OUT_OF_MEMORY;
   }
   for (int i = 0; i < kPlacesToTry; i++) {
-    uint64_t at = g_next.fetch_add(round_up(length, kSpacing) + kSpacing);
-    if (at + length > kArenaEnd) return CUDA_ERROR_OUT_OF_MEMORY;
+    uint64_t at = g_next.load(), step = round_up(length, kSpacing) + kSpacing;
+    do {
+      if (at + step > kArenaEnd) return CUDA_ERROR_OUT_OF_MEMORY;
+    } while (!g_next.compare_exchange_weak(at, at + step));
     // SAFETY: NOREPLACE: an address that is in use here is skipped.
     void* p = mmap(reinterpret_cast<void*>(at), length, PROT_READ | PROT_WRITE,
                    (share ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS) | MAP_FIXED_NOREPLACE, memory.get(), 0);

@@ -10,6 +10,7 @@
 #include "client/handles.h"
 #include "client/host_memory.h"
 #include "client/launch.h"
+#include "client/thread_state.h"
 #include "remote.h"
 
 namespace nm::client {
@@ -59,7 +60,7 @@ CUresult launch(Form form, CUfunction function, const LaunchShape& shape, CUstre
   Function* f;
   if (CUresult e = find_function(as_handle(function), &f)) return e;
   if (CUresult e = check_limits(*f, shape)) return e;
-  thread_local std::vector<uint8_t> packed;
+  std::vector<uint8_t>& packed = thread_state().parameters;
   if (CUresult e = pack_parameters(*f, params, extra, &packed)) return e;
   before_launch(packed.data(), packed.size());
   return remote::nm_launch(function, shape.grid[0], shape.grid[1], shape.grid[2], shape.block[0], shape.block[1],

@@ -144,6 +144,12 @@ bool names(const Mirror& m, const uint8_t* parameters, size_t size) {
 
 void add_mirror(const MemoryRange& range, bool exposed) { add(range, false, exposed); }
 
+bool is_watched(uint64_t base) {
+  std::lock_guard lock(g_mutex);
+  auto it = mirrors().find(base);
+  return it != mirrors().end() && it->second.range.size <= kWatchedBytes;
+}
+
 void expose_mirror(uint64_t base) {
   std::lock_guard lock(g_mutex);
   if (auto it = mirrors().find(base); it != mirrors().end()) expose(it->second);

@@ -14,6 +14,8 @@ namespace nm::client {
 // `exposed`: made to be used by kernels. Others become exposed when a launch names them or their pointer is asked for.
 void add_mirror(const MemoryRange& range, bool exposed);
 void expose_mirror(uint64_t base);
+// True if changes are carried both ways all the time, also while a kernel runs.
+bool is_watched(uint64_t base);
 
 // Sends what changed in mirrors that the launch with these packed parameters may read.
 void before_launch(const uint8_t* parameters, size_t size);

@@ -1,16 +1,16 @@
 #include "client/stream.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <mutex>
 #include <vector>
 
 #include "client/client.h"
 #include "client/context.h"
 #include "client/handles.h"
 #include "client/side_table.h"
+#include "client/thread_state.h"
 #include "remote.h"
 
 namespace nm::client {
@@ -32,25 +32,36 @@ std::atomic<int> g_captures{0};
 
 thread_local int t_per_thread_depth = 0;
 
-// Each thread has one default stream of its own per context, made when it is first used.
-struct OwnStreams {
-  std::map<uint64_t, uint64_t> by_context;
-  ~OwnStreams() {
-    if (enter() != CUDA_SUCCESS || Client::get()->channel().lost()) return;
-    for (auto [context, stream] : by_context) remote::cuStreamDestroy_v2(from_handle<CUstream>(stream));
-  }
-};
-thread_local OwnStreams t_own;
-
-// In the place of a green context's context: the primary one of its device.
-uint64_t plain_context(uint64_t context) {
-  CUdevice device;
-  return green_context(context) && context_device(context, &device) ? primary_context(device) : context;
+// Each thread has one default stream of its own per context, made when it is first used. A thread that ends leaves them
+// here, and the next one that makes a stream destroys them: an ending thread makes no calls.
+std::mutex g_orphans_mutex;
+std::vector<uint64_t>& orphans() {
+  static auto* all = new std::vector<uint64_t>;
+  return *all;
 }
+void leave_streams(const std::map<uint64_t, uint64_t>& by_context) {
+  std::lock_guard lock(g_orphans_mutex);
+  for (auto [context, stream] : by_context) orphans().push_back(stream);
+}
+
+void destroy_orphans() {
+  std::vector<uint64_t> gone;
+  {
+    std::lock_guard lock(g_orphans_mutex);
+    gone.swap(orphans());
+  }
+  for (uint64_t stream : gone) {
+    if (is_live(Kind::stream, stream)) remote::cuStreamDestroy_v2(from_handle<CUstream>(stream));
+  }
+}
+
+// What cuStreamGetCtx_v2 calls the context: none where there is a green one.
+uint64_t plain_context(uint64_t context) { return green_context(context) ? 0 : context; }
 
 CUresult create(uint64_t* out, unsigned flags, int priority) {
   if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;
   if (flags & ~kKnownFlags) return CUDA_ERROR_INVALID_VALUE;
+  destroy_orphans();
   if (CUresult e = clamp_priority(&priority)) return e;
   CUstream stream;
   if (CUresult e = remote::cuStreamCreateWithPriority(&stream, flags, priority)) return e;
@@ -63,10 +74,11 @@ CUresult create(uint64_t* out, unsigned flags, int priority) {
 CUresult own_stream(uint64_t* out) {
   uint64_t context = current_context();
   if (!context) return CUDA_ERROR_INVALID_CONTEXT;
-  auto [it, added] = t_own.by_context.try_emplace(context, 0);
+  on_thread_end(leave_streams);
+  auto [it, added] = thread_state().default_streams.try_emplace(context, 0);
   if (added || !is_live(Kind::stream, it->second)) {
     if (CUresult e = create(&it->second, CU_STREAM_DEFAULT, 0)) {
-      t_own.by_context.erase(it);
+      thread_state().default_streams.erase(it);
       return e;
     }
   }

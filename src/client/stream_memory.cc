@@ -29,10 +29,12 @@ CUresult check_wait(CUdeviceptr address, size_t bytes, unsigned flags) {
   if (CUresult e = enter()) return e;
   if (flags & ~kWaitFlags) return CUDA_ERROR_INVALID_VALUE;
   if (CUresult e = check_address(address, bytes)) return e;
-  // The program would write the awaited value into its own copy, which the device does not see until the next launch.
+  // What the program writes there later must reach the device while the stream waits: small mirrors are watched.
   auto range = find_memory(address);
-  if (range && range->kind == MemoryKind::mirrored)
-    return not_supported("A stream's wait for host memory over a network");
+  if (range && range->kind == MemoryKind::mirrored) {
+    if (!is_watched(range->base)) return not_supported("A stream's wait for a large host range over a network");
+    before_device_access(address, bytes);
+  }
   return CUDA_SUCCESS;
 }
 

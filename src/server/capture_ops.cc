@@ -85,6 +85,7 @@ CUresult cuStreamDestroy_v2(Session& s, args::cuStreamDestroy_v2& a, outs::cuStr
   CUgraph graph = nullptr;
   uint64_t id = s.any_capture() ? capture_number(s, a.stream, &graph) : 0;
   bool began = s.capture_of(a.stream) != nullptr;
+  s.retire_stream(a.stream);
   CUresult e = s.driver().cuStreamDestroy_v2(a.stream);
   if (e == CUDA_SUCCESS && began) {
     s.capture_ends(a.stream);

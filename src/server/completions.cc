@@ -30,8 +30,9 @@ CUresult Completions::after(CUcontext context, CUstream stream, Done done) {
   return CUDA_SUCCESS;
 }
 
-CUresult Completions::after_all(CUcontext context, const std::vector<CUstream>& streams, Done done) {
-  Waiting w{context, {}, true, std::move(done)};
+CUresult Completions::after_all(CUcontext context, const std::vector<CUstream>& streams, std::vector<CUevent> recorded,
+                                Done done) {
+  Waiting w{context, std::move(recorded), true, std::move(done)};
   for (CUstream stream : streams) {
     CUevent event;
     if (CUresult e = record(context, stream, &event)) {

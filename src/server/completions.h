@@ -19,8 +19,10 @@ class Completions {
   // Calls `done` once everything that is in `stream` now has finished, or with the error that says otherwise. The
   // stream's context is current. An error here means that nothing was arranged.
   CUresult after(CUcontext context, CUstream stream, Done done);
-  // The same for all of the given streams together.
-  CUresult after_all(CUcontext context, const std::vector<CUstream>& streams, Done done);
+  // The same for all of the given streams together, and for events that record() made.
+  CUresult after_all(CUcontext context, const std::vector<CUstream>& streams, std::vector<CUevent> recorded, Done done);
+  // An event behind what is in `stream` now, to be given to after_all().
+  CUresult record(CUcontext context, CUstream stream, CUevent* out);
   CUresult after_event(CUcontext context, CUevent event, Done done);
 
   // Completes what has finished; true if anything did.
@@ -39,7 +41,6 @@ class Completions {
     Done done;
   };
   CUresult take_event(CUcontext context, CUevent* out);
-  CUresult record(CUcontext context, CUstream stream, CUevent* out);
 
   const DriverTable& driver_;
   std::vector<Waiting> waiting_;

@@ -56,6 +56,7 @@ void Session::leave(CUcontext context) {
   graphs_->leave(context);
   each_owned_table([context](auto& table) { table.drop_owned(context); });
   used_.clear();
+  retired_.clear();
   captures_.clear();
   errors_.clear();  // they were about work that is gone
   current_known_ = false;
@@ -178,6 +179,12 @@ void Session::add_stream(CUstream stream, unsigned flags) {
   if (flags & CU_STREAM_NON_BLOCKING) blocking_.erase(stream);
   else blocking_.insert(stream);
   used_.erase(stream);
+}
+
+void Session::retire_stream(CUstream stream) {
+  CUevent event;
+  if (used_.erase(stream) && completions_.record(current_, stream, &event) == CUDA_SUCCESS) retired_.push_back(event);
+  blocking_.erase(stream);
 }
 
 std::vector<CUstream> Session::take_used_streams() {

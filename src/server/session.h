@@ -9,6 +9,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "driver_table.h"
@@ -66,6 +67,9 @@ class Session {
   bool function_of(uint64_t handle, CUfunction* out);
   // Streams without implicit synchronisation that were named since the last synchronisation of their context.
   std::vector<CUstream> take_used_streams();
+  // The stream goes, the work in it does not: the next synchronisation of its context waits for that, too.
+  void retire_stream(CUstream stream);
+  std::vector<CUevent> take_retired() { return std::exchange(retired_, {}); }
   void add_stream(CUstream stream, unsigned flags);
 
   // For a handler that returns kDeferred: the reply to this record, later.
@@ -131,6 +135,7 @@ class Session {
   std::map<uint64_t, CUresult> errors_;
   std::set<CUstream> blocking_;  // these wait for the legacy stream, and it for them
   std::set<CUstream> used_;
+  std::vector<CUevent> retired_;
   std::map<CUstream, Capture> captures_;
   std::map<uint32_t, CUstreamCaptureMode> thread_modes_;  // of threads that are not in the default mode
   int pushes_expected_ = 0;

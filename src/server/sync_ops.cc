@@ -32,7 +32,7 @@ CUresult cuCtxSynchronize_v2(Session& s, args::cuCtxSynchronize_v2& a, outs::cuC
   if (!s.context() || s.any_capture()) return s.driver().cuCtxSynchronize();
   // The legacy stream waits for all streams that wait for it; those that do not are waited for one by one.
   auto later = s.later();
-  CUresult e = s.completions().after_all(s.context(), s.take_used_streams(),
+  CUresult e = s.completions().after_all(s.context(), s.take_used_streams(), s.take_retired(),
                                          [&s, later](CUresult result) { s.reply(later, result); });
   return e == CUDA_SUCCESS ? kDeferred : s.driver().cuCtxSynchronize();
 }
