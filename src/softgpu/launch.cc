@@ -132,7 +132,8 @@ CUresult KernelWork::run(Context& context) const {
   if (printed) std::fflush(stdout);
   if (outcome.fault == ptx::Fault::none) return CUDA_SUCCESS;
   if (outcome.fault == ptx::Fault::cancelled) return context.error();
-  if (!std::getenv("NEARMETAL_QUIET")) {
+  // A failed assertion has said so itself.
+  if (outcome.fault != ptx::Fault::assertion && !std::getenv("NEARMETAL_QUIET")) {
     std::fprintf(stderr, "nearmetal: software GPU: %s\n", outcome.detail.c_str());
   }
   return result_of(outcome.fault);

@@ -10,6 +10,8 @@
 #include <set>
 #include <string>
 
+#include "softgpu/identity.h"
+
 namespace {
 
 std::set<std::string> lines_of(const std::string& command) {
@@ -81,6 +83,15 @@ TEST(Library, DevicesFollowTheEnvironment) {
   EXPECT_EQ(100, device_count("NEARMETAL_SOFTGPU_DEVICES", "3", "CUDA_VISIBLE_DEVICES", ""));
   EXPECT_EQ(100, device_count("NEARMETAL_SOFTGPU_DEVICES", "3", "CUDA_VISIBLE_DEVICES", "1,1"));
   EXPECT_EQ(3, device_count("NEARMETAL_SOFTGPU_DEVICES", "3", "CUDA_VISIBLE_DEVICES", "0,1,2"));
+}
+
+TEST(Library, DevicesAreNamedByUuidToo) {
+  const auto all = nm::softgpu::all_devices();
+  ASSERT_FALSE(all.empty());
+  const std::string whole = all[0].uuid_text();
+  EXPECT_EQ(1, device_count("NEARMETAL_SOFTGPU_DEVICES", "3", "CUDA_VISIBLE_DEVICES", whole.c_str()));
+  EXPECT_EQ(1, device_count("NEARMETAL_SOFTGPU_DEVICES", "3", "CUDA_VISIBLE_DEVICES", whole.substr(0, 16).c_str()));
+  EXPECT_EQ(100, device_count("NEARMETAL_SOFTGPU_DEVICES", "3", "CUDA_VISIBLE_DEVICES", "GPU-none"));
 }
 
 TEST(Library, TellsARuntimeOnceThatItCarriesNone) {

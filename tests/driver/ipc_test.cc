@@ -115,6 +115,36 @@ TEST_F(Ipc, DISABLED_EventIsDone) {
   OK(cuEventQuery(event));
 }
 
+TEST_F(Ipc, PoolsAndTheirPointersTravel) {
+  CUmemPoolProps props = {};
+  props.allocType = CU_MEM_ALLOCATION_TYPE_PINNED;
+  props.handleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+  props.location = {CU_MEM_LOCATION_TYPE_DEVICE, device_};
+  CUmemoryPool pool = nullptr, imported = nullptr;
+  OK(cuMemPoolCreate(&pool, &props));
+  CUdeviceptr p = 0, q = 0;
+  OK(cuMemAllocFromPoolAsync(&p, 4096, pool, nullptr));
+  OK(cuMemsetD32_v2(p, 17, 1024));
+  int fd = -1;
+  OK(cuMemPoolExportToShareableHandle(&fd, pool, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0));
+  CUmemPoolPtrExportData data = {};
+  OK(cuMemPoolExportPointer(&data, p));
+  // The import could be in any process; here it is in this one.
+  OK(cuMemPoolImportFromShareableHandle(&imported, reinterpret_cast<void*>(static_cast<intptr_t>(fd)),
+                                        CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0));
+  close(fd);
+  OK(cuMemPoolImportPointer(&q, imported, &data));
+  EXPECT_NE(p, q);
+  EXPECT_EQ(17u, read<uint32_t>(q + 4092, 1)[0]);
+  CUdeviceptr none = 0;
+  FAILS(CUDA_ERROR_INVALID_VALUE, cuMemAllocFromPoolAsync(&none, 16, imported, nullptr));
+  OK(cuMemFree_v2(q));
+  EXPECT_EQ(17u, read<uint32_t>(p, 1)[0]);
+  OK(cuMemFree_v2(p));
+  OK(cuMemPoolDestroy(imported));
+  OK(cuMemPoolDestroy(pool));
+}
+
 TEST_F(Ipc, HandlesOfNothingAreRefused) {
   CUipcMemHandle memory = {};
   CUdeviceptr p = 0;

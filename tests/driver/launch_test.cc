@@ -146,6 +146,29 @@ TEST_F(Launch, AttributesOfALaunch) {
   EXPECT_NE(CUDA_SUCCESS, cuLaunchKernelEx(&config, kernel("fill"), params, nullptr));
 }
 
+TEST_F(Launch, ClustersAreChecked) {
+  CUdeviceptr p = 0;
+  OK(cuMemAlloc_v2(&p, 4096));
+  OK(cuMemsetD8_v2(p, 0, 4096));
+  unsigned value = 3;
+  void* params[] = {&p, &value};
+  CUlaunchAttribute cluster = {};
+  cluster.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
+  cluster.value.clusterDim = {2, 1, 1};
+  CUlaunchConfig config = {4, 1, 1, 32, 1, 1, 0, nullptr, &cluster, 1};
+  OK(cuLaunchKernelEx(&config, kernel("fill"), params, nullptr));
+  EXPECT_EQ(3u, read<uint32_t>(p + 508, 1)[0]);
+  int clusters = 0;
+  OK(cuOccupancyMaxActiveClusters(&clusters, kernel("fill"), &config));
+  EXPECT_GT(clusters, 0);
+  config.gridDimX = 5;
+  EXPECT_NE(CUDA_SUCCESS, cuLaunchKernelEx(&config, kernel("fill"), params, nullptr)) << "5 blocks, clusters of 2";
+  config.gridDimX = 64;
+  cluster.value.clusterDim = {32, 1, 1};
+  EXPECT_NE(CUDA_SUCCESS, cuLaunchKernelEx(&config, kernel("fill"), params, nullptr)) << "larger than any cluster";
+  OK(cuCtxSynchronize());
+}
+
 // An error of the device stays with the context until it ends.
 class Fault : public Launch {
  protected:
@@ -197,6 +220,23 @@ TEST_F(Fault, Trap) {
   const CUresult error = cuCtxSynchronize();
   EXPECT_TRUE(error == CUDA_ERROR_LAUNCH_FAILED || error == CUDA_ERROR_ILLEGAL_INSTRUCTION);
   expect_sticky(error);
+}
+
+TEST_F(Fault, FailedAssertion) {
+  const char* text =
+      ".version 7.5\n.target sm_70\n.address_size 64\n"
+      ".extern .func __assertfail(.param .b64 m, .param .b64 f, .param .b32 l, .param .b64 n, .param .b64 s);\n"
+      ".global .align 1 .b8 msg[4] = {120, 61, 49, 0};\n"
+      ".visible .entry check()\n{\n .reg .b64 %rd<3>;\n mov.u64 %rd1, msg;\n cvta.global.u64 %rd2, %rd1;\n"
+      " {\n .param .b64 a;\n .param .b64 b;\n .param .b32 c;\n .param .b64 d;\n .param .b64 e;\n"
+      " st.param.b64 [a], %rd2;\n st.param.b64 [b], %rd2;\n st.param.b32 [c], 7;\n st.param.b64 [d], %rd2;\n"
+      " st.param.b64 [e], 1;\n call.uni __assertfail, (a, b, c, d, e);\n }\n ret;\n}\n";
+  CUmodule module = nullptr;
+  CUfunction check = nullptr;
+  OK(cuModuleLoadData(&module, text));
+  OK(cuModuleGetFunction(&check, module, "check"));
+  OK(cuLaunchKernel(check, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr));
+  expect_sticky(CUDA_ERROR_ASSERT);
 }
 
 TEST_F(Fault, StopsWhatWasEnqueuedBehindIt) {
