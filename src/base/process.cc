@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -77,6 +78,13 @@ void default_signals() {
     if (::getppid() != parent) _exit(127);  // the parent ended before the request took effect
   }
   if (options.own_group) ::setpgid(0, 0);
+  if (options.map_low) {
+    rlimit limit;
+    if (::getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_max == RLIM_INFINITY) {
+      limit.rlim_cur = RLIM_INFINITY;
+      ::setrlimit(RLIMIT_STACK, &limit);
+    }
+  }
   arrange_fds(p, report_fd);
   default_signals();
   ::execve(p.program.c_str(), p.argv.data(), p.env.data());

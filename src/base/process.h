@@ -22,6 +22,10 @@ struct SpawnOptions {
   std::vector<std::pair<int, int>> fds;
   bool die_with_parent = false;  // SIGKILL when the thread that spawned it ends, however it ends
   bool own_group = false;        // a terminal's Ctrl-C does not reach it
+  // The kernel places what the child maps from a third of the address space upwards, far from where other programs have
+  // their libraries and heaps: addresses that the child hands out are then free there. (It does so for a process whose
+  // stack is unlimited; the child should limit it again.)
+  bool map_low = false;
 };
 
 struct ExitStatus {

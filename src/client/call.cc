@@ -1,6 +1,7 @@
 #include "client/call.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include "client/client.h"
 #include "client/context.h"
@@ -38,7 +39,9 @@ wire::RecordHeader Call::header() const {
 }
 
 void Call::trace(const char* how, CUresult result) {
-  fprintf(stderr, "nearmetal: [%u] %s %s, %zu bytes, %llu bulk -> %d\n", thread_number(), how, op_name(op_), body_.size(),
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  fprintf(stderr, "nearmetal: %ld.%06ld [%u] %s %s, %zu bytes, %llu bulk -> %d\n", now.tv_sec, now.tv_nsec / 1000, thread_number(), how, op_name(op_), body_.size(),
           static_cast<unsigned long long>(bulk_size_ + pending_.bulk_size), static_cast<int>(result));
 }
 

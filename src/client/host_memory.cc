@@ -28,7 +28,7 @@ namespace {
 
 constexpr uint64_t kPage = 4096;
 // Where both sides look for a common free address first: far from heaps, stacks, libraries and the driver's ranges.
-constexpr uint64_t kArena = 0x2000'0000'0000, kArenaEnd = 0x3000'0000'0000;
+constexpr uint64_t kArena = 0x1000'0000'0000, kArenaEnd = 0x2000'0000'0000;
 constexpr uint64_t kSpacing = 2 << 20;
 constexpr int kPlacesToTry = 64;
 constexpr unsigned kHostFlags = CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_WRITECOMBINED;

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -77,6 +78,13 @@ bool load_driver(const std::string& path, DriverTable* table, std::string* why) 
 }  // namespace
 
 int worker_main(const WorkerOptions& options) {
+  // Unlimited only so that the kernel chose a low place for our mappings (base/process.h).
+  rlimit stack;
+  if (getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur == RLIM_INFINITY) {
+    stack.rlim_cur = 8 << 20;
+    setrlimit(RLIMIT_STACK, &stack);
+  }
+
   DriverTable driver;
   std::string why;
   if (options.init_cuda) {

@@ -158,7 +158,8 @@ bool WorkerPool::start(const WorkerKind& kind) {
                                 .env = options_.env,
                                 .fds = {{theirs.get(), kControlFdInWorker}},
                                 .die_with_parent = true,
-                                .own_group = true};
+                                .own_group = true,
+                                .map_low = true};
   spawn_options.argv.insert(spawn_options.argv.end(), {"--control-fd", std::to_string(kControlFdInWorker)});
   if (!kind.cuda) spawn_options.argv.push_back("--no-cuda");
   for (const std::string& entry : kind.env) {

@@ -26,7 +26,7 @@ PYTHON_CASES = [
     "numba_case",
 ]
 CUDA_CASES = {"cudart_static": ["-cudart", "static"], "cudart_shared": ["-cudart", "shared"]}
-TIMEOUT = 240
+TIMEOUT = 120
 
 
 def run(command, env, timeout=TIMEOUT):
