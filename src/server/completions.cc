@@ -56,6 +56,7 @@ bool Completions::progress() {
   for (size_t i = waiting_.size(); i-- > 0;) {
     Waiting& w = waiting_[i];
     CUresult result = CUDA_SUCCESS;
+    enter_(w.context);
     while (!w.events.empty()) {
       result = driver_.cuEventQuery(w.events.back());
       if (result != CUDA_SUCCESS) break;

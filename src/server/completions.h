@@ -14,7 +14,8 @@ namespace nm::server {
 class Completions {
  public:
   using Done = std::function<void(CUresult)>;
-  explicit Completions(const DriverTable& driver) : driver_(driver) {}
+  // `enter` makes a context current: an event is asked in its own.
+  Completions(const DriverTable& driver, std::function<void(CUcontext)> enter) : driver_(driver), enter_(std::move(enter)) {}
 
   // Calls `done` once everything that is in `stream` now has finished, or with the error that says otherwise. The
   // stream's context is current. An error here means that nothing was arranged.
@@ -43,6 +44,7 @@ class Completions {
   CUresult take_event(CUcontext context, CUevent* out);
 
   const DriverTable& driver_;
+  std::function<void(CUcontext)> enter_;
   std::vector<Waiting> waiting_;
   std::map<CUcontext, std::vector<CUevent>> spare_;
 };

@@ -32,7 +32,10 @@ int64_t now_us() {
 Session::Session(const DriverTable& driver, Connection connection, HostFunctions& host_functions)
     : driver_(driver),
       connection_(std::move(connection)),
-      completions_(driver),
+      completions_(driver,
+                   [this](CUcontext context) {
+                     if (!current_known_ || context != current_) enter(context);
+                   }),
       staging_(driver),
       host_ranges_(driver),
       host_functions_(host_functions),
