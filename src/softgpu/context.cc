@@ -1,12 +1,41 @@
 #include "softgpu/context.h"
 
+#include <pthread.h>
+
 #include "softgpu/capture.h"
 
 namespace nm::softgpu {
 
+namespace {
+
+using ContextStack = std::vector<ContextPtr>;
+thread_local ContextStack* t_stack = nullptr;
+
+// Frees the stack of a thread that ends. Not of one that exits the process: destructors of the program's own static
+// objects still call the driver then, so a thread_local with a destructor of its own would be gone too early.
+pthread_key_t stack_key() {
+  static const pthread_key_t key = [] {
+    pthread_key_t made;
+    require(pthread_key_create(&made,
+                               [](void* stack) {
+                                 t_stack = nullptr;
+                                 delete static_cast<ContextStack*>(stack);
+                               }) == 0,
+            CUDA_ERROR_OPERATING_SYSTEM);
+    return made;
+  }();
+  return key;
+}
+
+}  // namespace
+
 std::vector<ContextPtr>& context_stack() {
-  static thread_local std::vector<ContextPtr> stack;
-  return stack;
+  if (!t_stack) {
+    auto stack = std::make_unique<ContextStack>();
+    require(pthread_setspecific(stack_key(), stack.get()) == 0, CUDA_ERROR_OPERATING_SYSTEM);
+    t_stack = stack.release();
+  }
+  return *t_stack;
 }
 
 bool& zero_is_per_thread() {

@@ -73,6 +73,29 @@ TEST_F(Exit, DISABLED_EndWhileAThreadWaits) {
   cuCtxSynchronize();
 }
 
+// Frees its memory when the process ends, as an object at namespace scope does.
+struct LateOwner {
+  CUdeviceptr memory = 0;
+  ~LateOwner() {
+    if (!memory) return;
+    // The driver may have ended already, and says so then.
+    const CUresult result = cuMemFree_v2(memory);
+    if (result != CUDA_SUCCESS && result != CUDA_ERROR_DEINITIALIZED) _exit(1);
+  }
+} late_owner;
+
+TEST_F(Exit, WithCallsFromStaticDestructors) {
+  const int status = run_apart("Exit.DISABLED_EndWithAStaticOwner");
+  ASSERT_NE(-1, status) << "it hangs";
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(10, WEXITSTATUS(status));
+}
+
+TEST_F(Exit, DISABLED_EndWithAStaticOwner) {
+  OK(cuMemAlloc_v2(&late_owner.memory, 4096));
+  exit(10);
+}
+
 TEST_F(Exit, WithEverythingStillAllocated) {
   const int status = run_apart("Exit.DISABLED_EndWithoutCleaningUp");
   ASSERT_NE(-1, status) << "it hangs";
