@@ -46,8 +46,8 @@ bool is_mapped_here(uint64_t address);
 // True if the address is one of the device's, or shared: it may be sent to the driver as it is.
 bool is_device_address(uint64_t address);
 
-// INVALID_VALUE if [address, address + size) leaves the allocation in which it begins. What nobody told us of passes: the
-// driver decides.
+// INVALID_VALUE if [address, address + size) leaves the allocation in which it begins. Of an address that nobody told us
+// of the driver is asked whether it is a device's.
 CUresult check_device_range(uint64_t address, uint64_t size);
 
 void add_memory(MemoryRange range);

@@ -115,7 +115,8 @@ CUresult check_device_range(uint64_t address, uint64_t size) {
   constexpr uint64_t kNothingBelow = 1 << 16;  // no allocation starts so low: a null pointer, or an offset to one
   if (address < kNothingBelow) return CUDA_ERROR_INVALID_VALUE;
   auto range = find_memory(address);
-  if (!range || range->kind == MemoryKind::reserved) return CUDA_SUCCESS;
+  if (!range) return is_device_address(address) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  if (range->kind == MemoryKind::reserved) return CUDA_SUCCESS;
   return size <= range->base + range->size - address ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 

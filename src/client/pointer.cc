@@ -30,7 +30,7 @@ struct Subject {
 
 bool is_host(const MemoryRange& r) { return r.kind == MemoryKind::shared || r.kind == MemoryKind::mirrored; }
 
-// A mirror's place on the device may differ from its place here.
+// A mirror's place on the device may differ from its place here. Few programs ask by it, so this may take its time.
 std::optional<MemoryRange> find_by_device_address(uint64_t address) {
   std::optional<MemoryRange> found;
   for_each_memory([&](const MemoryRange& r) {
@@ -43,6 +43,7 @@ std::optional<Subject> find_subject(uint64_t address) {
   Subject s{address, address, 0, 0, {}, true, {}};
   auto range = find_memory(address);
   if (!range) {
+    if (is_mapped_here(address)) return std::nullopt;
     range = find_by_device_address(address);
     if (!range) return std::nullopt;
     s.address = range->base + (address - range->device_pointer);
