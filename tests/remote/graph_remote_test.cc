@@ -64,6 +64,8 @@ class GraphRemote : public DriverTest {
     std::iota(v.begin(), v.end(), first);
     return v;
   }
+  // In place: graphs keep the address.
+  static void fill(std::vector<uint32_t>& v, uint32_t first) { std::iota(v.begin(), v.end(), first); }
   static CUDA_MEMCPY3D linear(CUdeviceptr device, void* host, size_t size, bool to_device) {
     CUDA_MEMCPY3D c{};
     c.srcMemoryType = to_device ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
@@ -135,7 +137,7 @@ TEST_F(GraphRemote, PageableMemoryIsReadAndWrittenAtEveryLaunch) {
   std::vector<uint32_t> in = filled(5), out(kCount);
   CUgraphExec exec = pipeline(in.data(), out.data(), 100);
   for (uint32_t round = 0; round < 5; round++) {
-    in = filled(round * 1000);
+    fill(in, round * 1000);
     run(exec);
     EXPECT_EQ(filled(round * 1000 + 100), out) << round;
   }
@@ -177,7 +179,7 @@ TEST_F(GraphRemote, OutputIsThereHoweverTheProgramLearnsOfTheEnd) {
   OK(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
   uint32_t first = 0;
   auto launch = [&] {
-    in = filled(++first);
+    fill(in, ++first);
     EXPECT_EQ(CUDA_SUCCESS, cuGraphLaunch(exec, stream_));
     EXPECT_EQ(CUDA_SUCCESS, cuEventRecord(event, stream_));
   };
@@ -235,7 +237,7 @@ TEST_F(GraphRemote, CapturedCopiesOfPageableMemoryReadItAtTheLaunch) {
   CUgraphExec exec = instantiate(graph);
   OK(cuGraphDestroy(graph));
   for (uint32_t first : {10u, 20u, 30u}) {
-    in = filled(first);
+    fill(in, first);
     run(exec);
     EXPECT_EQ(filled(first + 2), out);
   }
@@ -250,7 +252,7 @@ TEST_F(GraphRemote, ACapturedCopyBetweenHostMemoriesIsANode) {
   OK(cuStreamEndCapture(stream_, &graph));
   EXPECT_EQ(9u, out[0]);
   CUgraphExec exec = instantiate(graph);
-  in = filled(77);
+  fill(in, 77);
   run(exec);
   EXPECT_EQ(filled(77), out);
 }
@@ -270,7 +272,7 @@ TEST_F(GraphRemote, AHostNodeSeesWhatTheGraphWroteAndFeedsWhatItReads) {
   copy_node(graph, {e}, out.data(), false);
   CUgraphExec exec = instantiate(graph);
   for (uint32_t round = 0; round < 10; round++) {
-    in = filled(round);
+    fill(in, round);
     run(exec);
     for (unsigned i = 0; i < kCount; i++) ASSERT_EQ((round + i) * 3 + 1, out[i]) << round << " " << i;
   }
@@ -283,7 +285,7 @@ TEST_F(GraphRemote, AFunctionInTheStreamFillsWhatALaterLaunchReads) {
     std::atomic<bool> go{false};
     std::function<void()> before = [&] {
       while (!go) usleep(100);
-      in = filled(round * 100);
+      fill(in, round * 100);
     };
     std::function<void()> after = [&] { seen = out; };
     OK(cuLaunchHostFunc(stream_, call, &before));
@@ -309,7 +311,7 @@ TEST_F(GraphRemote, ALaunchNeverWaitsForAnEarlierOneThatIsHeldUp) {
   copy_node(graph, {b}, out.data(), false);
   CUgraphExec exec = instantiate(graph);
   OK(cuGraphLaunch(exec, stream_));
-  in = filled(500);
+  fill(in, 500);
   OK(cuGraphLaunch(exec, stream_));
   OK(cuGraphLaunch(exec, stream_));
   EXPECT_EQ(CUDA_ERROR_NOT_READY, cuStreamQuery(stream_));
@@ -438,7 +440,7 @@ TEST_F(GraphRemote, ClonesAndChildGraphsCarryTheirMemory) {
   OK(cuGraphDestroy(clone));
   run(exec);
   EXPECT_EQ(filled(5), out);
-  in = filled(50);
+  fill(in, 50);
   run(exec);
   EXPECT_EQ(filled(54), out);
 }
@@ -475,7 +477,7 @@ TEST_F(GraphRemote, ALaunchCanBeCaptured) {
   ASSERT_EQ(CUDA_SUCCESS, e);
   OK(cuGraphExecDestroy(inner));
   CUgraphExec exec = instantiate(graph);
-  in = filled(60);
+  fill(in, 60);
   run(exec);
   EXPECT_EQ(filled(63), out);
 }
@@ -505,7 +507,9 @@ TEST_F(GraphRemote, NodesTellTheirParametersInTheProgramsOwnTerms) {
   OK(cuMemsetD32_v2(memory_, 100, kCount));
   run(exec);
   EXPECT_EQ(105u, read<uint32_t>(memory_, 1)[0]);
+  OK(cuGraphKernelNodeGetParams_v2(kernel, &p));  // what was read before went with the change
   value = 6;
+  p.kernelParams[2] = &value;
   OK(cuGraphExecKernelNodeSetParams_v2(exec, kernel, &p));
   run(exec);
   EXPECT_EQ(111u, read<uint32_t>(memory_, 1)[0]);
