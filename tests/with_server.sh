@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # with_server.sh [--tcp] PROGRAM ARGS…: starts a server of its own that serves the software GPU, runs PROGRAM with our
 # client library in front, stops the server and checks that it ended well and left nothing. The exit status is PROGRAM's.
-# NM_BUILD names the build folder.
+# NM_BUILD names the build folder, NM_DRIVER another driver to serve.
 set -euo pipefail
 
 build=${NM_BUILD:-$(dirname "$(readlink -f "$0")")/../build}
@@ -31,7 +31,7 @@ listens() {
 start() {
   address=unix:$scratch/s
   if [ $tcp = 1 ]; then port=$(free_port) && address=tcp:127.0.0.1:$port; fi
-  "$build/bin/nearmetald" --listen "$address" --driver soft --log-level warn 2>"$scratch/log" &
+  "$build/bin/nearmetald" --listen "$address" --driver "${NM_DRIVER:-soft}" --log-level warn 2>"$scratch/log" &
   server=$!
   for _ in $(seq 300); do
     listens && return 0

@@ -246,7 +246,11 @@ NM_EXPORT CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev) {
     std::lock_guard lock(g_mutex);
     s->retained = 0;
   }
-  return remote::cuDevicePrimaryCtxReset_v2(dev);
+  // Outside any context: the current one may be broken, and another.
+  Call call(nm::op::cuDevicePrimaryCtxReset_v2);
+  call.in_context(0);
+  call.args().u64(static_cast<uint64_t>(dev));
+  return call.wait();
 }
 
 NM_EXPORT CUresult cuDevicePrimaryCtxReset(CUdevice dev) { return cuDevicePrimaryCtxReset_v2(dev); }

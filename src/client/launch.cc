@@ -18,6 +18,7 @@ namespace {
 
 constexpr uint64_t kExtraEnd = 0, kExtraPointer = 1, kExtraSize = 2;  // CU_LAUNCH_PARAM_*
 constexpr unsigned kMaxAttributes = 64;
+constexpr unsigned kLastAttribute = CU_LAUNCH_ATTRIBUTE_NVLINK_UTIL_CENTRIC_SCHEDULING;  // of driver 580
 
 enum class Form : uint32_t { plain = 0, extended = 1, cooperative = 2 };
 
@@ -53,6 +54,32 @@ CUresult check_limits(const Function& f, const LaunchShape& l) {
   return CUDA_SUCCESS;
 }
 
+// The blocks of a cooperative launch wait for one another, so all must fit at once.
+CUresult check_cooperative(CUfunction function, const LaunchShape& l) {
+  int per_multiprocessor = 0;
+  int threads = static_cast<int>(l.block[0] * l.block[1] * l.block[2]);
+  if (CUresult e = cuOccupancyMaxActiveBlocksPerMultiprocessor(&per_multiprocessor, function, threads, l.shared)) return e;
+  uint64_t most = uint64_t(per_multiprocessor) * uint64_t(device_limit(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT));
+  uint64_t blocks = uint64_t{l.grid[0]} * l.grid[1] * l.grid[2];
+  return blocks > most ? CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE : CUDA_SUCCESS;
+}
+
+CUresult check_shape_attributes(CUfunction function, const LaunchShape& l, const CUlaunchAttribute* attributes, unsigned count) {
+  constexpr unsigned kMostBlocksOfACluster = 16;  // with the non-portable size allowed
+  for (unsigned i = 0; i < count; i++) {
+    const CUlaunchAttribute& a = attributes[i];
+    if (a.id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE && a.value.cooperative) {
+      if (CUresult e = check_cooperative(function, l)) return e;
+    }
+    if (a.id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION) {
+      uint64_t x = a.value.clusterDim.x, y = a.value.clusterDim.y, z = a.value.clusterDim.z;
+      if (!x || !y || !z || x * y * z > kMostBlocksOfACluster) return CUDA_ERROR_INVALID_CLUSTER_SIZE;
+      if (l.grid[0] % x || l.grid[1] % y || l.grid[2] % z) return CUDA_ERROR_INVALID_VALUE;
+    }
+  }
+  return CUDA_SUCCESS;
+}
+
 CUresult launch(Form form, CUfunction function, const LaunchShape& shape, CUstream stream, const void* attributes,
                 size_t attribute_bytes, void** params, void** extra) {
   if (CUresult e = enter()) return e;
@@ -60,6 +87,12 @@ CUresult launch(Form form, CUfunction function, const LaunchShape& shape, CUstre
   Function* f;
   if (CUresult e = find_function(as_handle(function), &f)) return e;
   if (CUresult e = check_limits(*f, shape)) return e;
+  if (form == Form::cooperative) {
+    if (CUresult e = check_cooperative(function, shape)) return e;
+  } else if (attribute_bytes) {
+    auto* list = static_cast<const CUlaunchAttribute*>(attributes);
+    if (CUresult e = check_shape_attributes(function, shape, list, attribute_bytes / sizeof *list)) return e;
+  }
   std::vector<uint8_t>& packed = thread_state().parameters;
   if (CUresult e = pack_parameters(*f, params, extra, &packed)) return e;
   before_launch(packed.data(), packed.size());
@@ -101,6 +134,7 @@ CUresult pack_parameters(Function& f, void** params, void** extra, std::vector<u
 CUresult check_launch_attributes(const CUlaunchAttribute* attributes, unsigned count) {
   if (count > kMaxAttributes || (count && !attributes)) return CUDA_ERROR_INVALID_VALUE;
   for (unsigned i = 0; i < count; i++) {
+    if (attributes[i].id > kLastAttribute) return CUDA_ERROR_INVALID_VALUE;
     uint64_t event = 0;
     if (attributes[i].id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT) event = as_handle(attributes[i].value.programmaticEvent.event);
     if (attributes[i].id == CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT) {

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <map>
+#include <mutex>
 #include <vector>
 
 #include "client/client.h"
@@ -47,6 +49,13 @@ bool forget(CUdeviceptr address) {
   return true;
 }
 
+// Memory of other processes: how often each address was opened.
+std::mutex g_opened_mutex;
+std::map<CUdeviceptr, int>& opened() {
+  static auto* all = new std::map<CUdeviceptr, int>;
+  return *all;
+}
+
 }  // namespace
 
 extern "C" {
@@ -74,6 +83,10 @@ NM_EXPORT CUresult cuMemFree_v2(CUdeviceptr dptr) {
   if (!dptr) return CUDA_SUCCESS;
   auto range = find_memory(dptr);
   if (range && range->base == dptr && range->managed) return free_host_memory(dptr);
+  {
+    std::lock_guard lock(g_opened_mutex);
+    if (opened().count(dptr)) return CUDA_ERROR_INVALID_VALUE;  // another process's
+  }
   if (!forget(dptr)) return CUDA_ERROR_INVALID_VALUE;
   return remote::cuMemFree_v2(dptr);
 }
@@ -167,9 +180,10 @@ NM_EXPORT CUresult cuMemAddressFree(CUdeviceptr ptr, size_t size) {
   if (CUresult e = enter()) return e;
   auto range = find_memory(ptr);
   if (!range || range->kind != MemoryKind::reserved || range->base != ptr || range->size != size) return CUDA_ERROR_INVALID_VALUE;
+  if (CUresult e = remote::cuMemAddressFree(ptr, size)) return e;
   remove_memory(ptr);
   release_guard(ptr, size);
-  return remote::cuMemAddressFree(ptr, size);
+  return CUDA_SUCCESS;
 }
 
 NM_EXPORT CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle* handle, CUdeviceptr address) {
@@ -188,10 +202,12 @@ NM_EXPORT CUresult cuIpcOpenMemHandle_v2(CUdeviceptr* out, CUipcMemHandle handle
   if (remote::nm_pointer_attribute(address, CU_POINTER_ATTRIBUTE_RANGE_SIZE, &value) == CUDA_SUCCESS && value.size() >= 8) {
     memcpy(&size, value.data(), sizeof size);
   }
-  // The driver opens one exporter's memory at one address however often it is asked.
-  if (!find_memory(address)) {
+  // The driver opens one exporter's memory at one address however often it is asked, and wants it closed as often.
+  std::lock_guard lock(g_opened_mutex);
+  if (opened()[address]++ == 0) {
     if (!guard_range(address, size)) {
       remote::cuIpcCloseMemHandle(address);
+      opened().erase(address);
       return CUDA_ERROR_OUT_OF_MEMORY;
     }
     add_memory(device_range(address, size));
@@ -206,7 +222,13 @@ NM_EXPORT CUresult cuIpcOpenMemHandle(CUdeviceptr* out, CUipcMemHandle handle, u
 
 NM_EXPORT CUresult cuIpcCloseMemHandle(CUdeviceptr dptr) {
   if (CUresult e = enter()) return e;
-  if (!forget(dptr)) return CUDA_ERROR_INVALID_VALUE;
+  std::lock_guard lock(g_opened_mutex);
+  auto it = opened().find(dptr);
+  if (it == opened().end()) return CUDA_ERROR_INVALID_VALUE;
+  if (--it->second == 0) {
+    opened().erase(it);
+    forget(dptr);
+  }
   return remote::cuIpcCloseMemHandle(dptr);
 }
 

@@ -68,6 +68,32 @@ CUresult enumerate(uint64_t owner, uint64_t* handles, unsigned room) {
   return CUDA_SUCCESS;
 }
 
+// The same name gives the same handle, as in CUDA, for as long as its module or library is loaded.
+std::mutex g_names_mutex;
+std::map<std::pair<uint64_t, std::string>, uint64_t>& names() {
+  static auto* all = new std::map<std::pair<uint64_t, std::string>, uint64_t>;
+  return *all;
+}
+
+template <typename H, typename Get>
+CUresult named(uint64_t owner, const char* name, H* out, Get&& get) {
+  std::lock_guard lock(g_names_mutex);
+  auto it = names().find({owner, name});
+  if (it != names().end()) {
+    *out = from_handle<H>(it->second);
+    count_local();
+    return CUDA_SUCCESS;
+  }
+  if (CUresult e = get()) return e;
+  names()[{owner, name}] = as_handle(*out);
+  return CUDA_SUCCESS;
+}
+
+void forget_names(uint64_t owner) {
+  std::lock_guard lock(g_names_mutex);
+  std::erase_if(names(), [owner](auto& entry) { return entry.first.first == owner; });
+}
+
 // A library's module is one per context.
 std::mutex g_library_mutex;
 std::map<std::pair<uint64_t, uint64_t>, uint64_t>& library_modules() {
@@ -195,7 +221,14 @@ NM_EXPORT CUresult cuModuleLoad(CUmodule* mod, const char* path) {
 
 NM_EXPORT CUresult cuModuleUnload(CUmodule mod) {
   if (CUresult e = enter()) return e;
+  {
+    std::lock_guard lock(g_library_mutex);
+    for (auto& [key, handle] : library_modules()) {
+      if (handle == as_handle(mod)) return CUDA_ERROR_INVALID_HANDLE;  // it goes with its library
+    }
+  }
   forget_module_memory(as_handle(mod));
+  forget_names(as_handle(mod));
   return remote::cuModuleUnload(mod);
 }
 
@@ -208,10 +241,15 @@ NM_EXPORT CUresult cuModuleGetLoadingMode(CUmoduleLoadingMode* mode) {
 }
 
 NM_EXPORT CUresult cuModuleGetFunction(CUfunction* function, CUmodule mod, const char* name) {
-  std::vector<uint8_t> facts;
-  if (CUresult e = remote::nm_function_get(function, mod, name, &facts)) return e;
-  add_function(as_handle(*function), as_handle(mod), facts);
-  return CUDA_SUCCESS;
+  if (CUresult e = enter()) return e;
+  if (!function || !name) return CUDA_ERROR_INVALID_VALUE;
+  if (CUresult e = check_handle(Kind::module, as_handle(mod), true)) return e;
+  return named(as_handle(mod), name, function, [&] {
+    std::vector<uint8_t> facts;
+    CUresult e = remote::nm_function_get(function, mod, name, &facts);
+    if (e == CUDA_SUCCESS) add_function(as_handle(*function), as_handle(mod), facts);
+    return e;
+  });
 }
 
 NM_EXPORT CUresult cuModuleEnumerateFunctions(CUfunction* functions, unsigned count, CUmodule mod) {
@@ -256,6 +294,7 @@ NM_EXPORT CUresult cuLibraryLoadFromFile(CUlibrary* library, const char* path, C
 NM_EXPORT CUresult cuLibraryUnload(CUlibrary library) {
   if (CUresult e = enter()) return e;
   forget_module_memory(as_handle(library));
+  forget_names(as_handle(library));
   {
     std::lock_guard lock(g_library_mutex);
     std::erase_if(library_modules(), [&](auto& entry) { return entry.first.first == as_handle(library); });
@@ -264,10 +303,15 @@ NM_EXPORT CUresult cuLibraryUnload(CUlibrary library) {
 }
 
 NM_EXPORT CUresult cuLibraryGetKernel(CUkernel* kernel, CUlibrary library, const char* name) {
-  std::vector<uint8_t> facts;
-  if (CUresult e = remote::nm_kernel_get(kernel, library, name, &facts)) return e;
-  add_function(as_handle(*kernel), as_handle(library), facts);
-  return CUDA_SUCCESS;
+  if (CUresult e = enter()) return e;
+  if (!kernel || !name) return CUDA_ERROR_INVALID_VALUE;
+  if (CUresult e = check_handle(Kind::library, as_handle(library), true)) return e;
+  return named(as_handle(library), name, kernel, [&] {
+    std::vector<uint8_t> facts;
+    CUresult e = remote::nm_kernel_get(kernel, library, name, &facts);
+    if (e == CUDA_SUCCESS) add_function(as_handle(*kernel), as_handle(library), facts);
+    return e;
+  });
 }
 
 NM_EXPORT CUresult cuLibraryEnumerateKernels(CUkernel* kernels, unsigned count, CUlibrary library) {

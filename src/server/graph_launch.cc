@@ -134,10 +134,11 @@ CUresult Graphs::launch(CUgraphExec driver_exec, CUstream stream) {
   uint64_t handle = s_.tables().graphexec.virtual_of(driver_exec);
   // Whatever happens, the client hears that this launch is over.
   auto over = [this, e, slots, handle] {
+    auto written = slots_->take_written(slots);
     for (const GraphSlots::Ref& slot : slots) slot->running--;
     e->running--;
     s_.has_pushed();
-    for (auto& update : slots_->take_written(slots)) {
+    for (auto& update : written) {
       auto* bytes = new std::vector<uint8_t>(std::move(update.bytes));
       s_.push(wire::PushKind::graph_output, {update.slot, update.version}, *bytes, [bytes] { delete bytes; });
     }

@@ -37,6 +37,7 @@ class GraphSlots : public std::enable_shared_from_this<GraphSlots> {
     std::vector<uint8_t> known;  // output: what the client has
     uint64_t version = 0;        // of the client's bytes here
     uint64_t sent = 0;           // version of the last bytes that went to the client
+    bool on_the_way = false;     // they may not have arrived: the client reads that connection when it waits
   };
   // Kept by executable graphs, launches under way and, as long as it counts nodes, by this.
   using Ref = std::shared_ptr<Slot>;
@@ -67,7 +68,8 @@ class GraphSlots : public std::enable_shared_from_this<GraphSlots> {
   uint64_t largest() const { return largest_; }
   // What graphs wrote to output slots since the client last heard of them; the client is taken to know it afterwards.
   std::vector<Update> take_written(std::span<const Ref> slots);
-  std::vector<Update> take_written();  // of all slots of launches under way
+  // For a host function, which runs only when it has got them: what launches under way wrote, and what is on the way.
+  std::vector<Update> take_written();
 
  private:
   bool take_written_of(Slot& slot, Update* out);

@@ -505,6 +505,7 @@ TEST_F(GraphRemote, NodesTellTheirParametersInTheProgramsOwnTerms) {
   OK(cuGraphKernelNodeSetParams_v2(kernel, &p));
   CUgraphExec exec = instantiate(graph);
   OK(cuMemsetD32_v2(memory_, 100, kCount));
+  OK(cuCtxSynchronize());
   run(exec);
   EXPECT_EQ(105u, read<uint32_t>(memory_, 1)[0]);
   OK(cuGraphKernelNodeGetParams_v2(kernel, &p));  // what was read before went with the change
@@ -810,6 +811,7 @@ TEST_F(GraphRemote, QuestionsAboutCaptureAndLaunchesCostNothing) {
   add_node(graph, {}, 1);
   CUgraphExec exec = instantiate(graph);
   OK(cuMemsetD32_v2(memory_, 0, kCount));
+  OK(cuCtxSynchronize());
   for (int i = 0; i < 1000; i++) {
     CUstreamCaptureStatus status;
     uint64_t id;

@@ -65,4 +65,18 @@ TEST_F(TensorMap, OfOneShapeDifferInTheirAddressAlone) {
   FAILS(CUDA_ERROR_INVALID_VALUE, encode(&odd, p + 1));
 }
 
+// What Triton and CUTLASS do at launches; round_trips.sh counts what it costs.
+TEST_F(TensorMap, ManyOfAFewShapes) {
+  CUdeviceptr p = 0;
+  OK(cuMemAlloc_v2(&p, 1 << 20));
+  CUtensorMap map, first;
+  CUresult made = encode(&first, p);
+  if (made == CUDA_ERROR_NOT_SUPPORTED) GTEST_SKIP() << "this driver has no tensor maps";
+  OK(made);
+  for (unsigned i = 0; i < 5000; i++) {
+    OK(encode(&map, p + i % 100 * 4096, 64 + i % 4 * 16));
+    ASSERT_EQ(i % 100 == 0 && i % 4 == 0, same(first, map)) << i;
+  }
+}
+
 }  // namespace
