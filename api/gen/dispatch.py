@@ -178,6 +178,10 @@ def driver_arg(a: Arg) -> str:
     return f"a.{n}"
 
 
+# The driver answers INVALID_VALUE where a handle of these kinds is none, INVALID_HANDLE for all others.
+GRAPH_KINDS = {"graph", "node", "graphexec", "userobj"}
+
+
 def handler(row: Row, types: Types) -> list[str]:
     out = [f"Outcome handle_{row.name}(Session& s, wire::Reader& in, wire::Writer& out, CUresult* result) {{",
            f"  args::{row.name} a; outs::{row.name} o; bool bad_handle = false, in_bad = false;",
@@ -187,8 +191,9 @@ def handler(row: Row, types: Types) -> list[str]:
         if a.kind != "literal":
             lines += decode(a, row, types)
     lines += size_checks(row)
+    refusal = "CUDA_ERROR_INVALID_" + ("VALUE" if any(a.type in GRAPH_KINDS for a in row.args) else "HANDLE")
     lines += ["if (in.bad() || in_bad || !in.at_end()) return Outcome::protocol_error;",
-              "if (bad_handle) { *result = CUDA_ERROR_INVALID_HANDLE; return Outcome::done; }"]
+              f"if (bad_handle) {{ *result = {refusal}; return Outcome::done; }}"]
     for a in row.args:
         if a.kind == "new":
             lines.append(f"if (!s.tables().{a.type}.free_slot(a.{a.name}_handle)) return Outcome::protocol_error;")
@@ -205,9 +210,10 @@ def handler(row: Row, types: Types) -> list[str]:
         lines.append(f"*result = s.driver().{row.name}({', '.join(driver_arg(a) for a in row.args)});")
     for a in row.args:
         if a.kind == "del":
-            # After a posted destroy the client reuses the index whatever the driver said.
-            guard = "if (*result == CUDA_SUCCESS) " if row.mode == "call" else ""
-            lines.append(f"{guard}s.tables().{a.type}.unbind(a.{a.name}_handle);")
+            # After a posted destroy the client reuses the index that it drew, whatever the driver said.
+            lines.append(f"if (*result == CUDA_SUCCESS) s.tables().{a.type}.unbind(a.{a.name}_handle);")
+            if row.mode != "call":
+                lines.append(f"else s.tables().{a.type}.unbind_drawn(a.{a.name}_handle);")
     lines.append("if (*result != CUDA_SUCCESS) return Outcome::done;")
     for a in row.args:
         if returned(a):

@@ -1,6 +1,10 @@
 // Executable graphs: made and changed with a wait, launched and destroyed without.
 #include <stdio.h>
 
+#include <mutex>
+#include <set>
+
+#include "client/call.h"
 #include "client/client.h"
 #include "client/context.h"
 #include "client/graph_slots.h"
@@ -28,13 +32,20 @@ CUresult instantiate(CUgraphExec* out, CUgraph graph, CUDA_GRAPH_INSTANTIATE_PAR
   params->result_out = static_cast<CUgraphInstantiateResult>(result);
   if (e == CUDA_SUCCESS) e = static_cast<CUresult>(status);
   if (e == CUDA_SUCCESS) e = set_graph_slots(handle, slots);
-  if (e == CUDA_SUCCESS) e = set_graph_allocations(handle, allocations);
+  if (e == CUDA_SUCCESS) e = set_graph_allocations(handle, allocations, params->flags & CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH);
   if (e != CUDA_SUCCESS) {
     release_handle(Kind::graphexec, handle);
     return e;
   }
   *out = from_handle<CUgraphExec>(handle);
   return CUDA_SUCCESS;
+}
+
+// Graphs that are part of another one. Destroying them is a mistake that the program hears of.
+std::mutex g_mutex;
+std::set<uint64_t>& embedded() {
+  static auto* all = new std::set<uint64_t>;
+  return *all;
 }
 
 }  // namespace
@@ -115,10 +126,25 @@ NM_EXPORT CUresult cuGraphExecDestroy(CUgraphExec exec) {
   return remote::cuGraphExecDestroy(exec);
 }
 
+NM_EXPORT CUresult cuGraphChildGraphNodeGetGraph(CUgraphNode node, CUgraph* graph) {
+  if (CUresult e = remote::cuGraphChildGraphNodeGetGraph(node, graph)) return e;
+  std::lock_guard lock(g_mutex);
+  embedded().insert(as_handle(*graph));
+  return CUDA_SUCCESS;
+}
+
 NM_EXPORT CUresult cuGraphDestroy(CUgraph graph) {
   if (CUresult e = enter()) return e;
   if (CUresult e = check(Kind::graph, as_handle(graph))) return e;
-  return remote::cuGraphDestroy(graph);
+  bool asks;
+  {
+    std::lock_guard lock(g_mutex);
+    asks = embedded().count(as_handle(graph)) != 0;
+  }
+  if (!asks) return remote::cuGraphDestroy(graph);
+  Call call(op::cuGraphDestroy);
+  call.args().u64(as_handle(graph));
+  return call.wait();
 }
 
 NM_EXPORT CUresult cuGraphDebugDotPrint(CUgraph graph, const char* path, unsigned flags) {

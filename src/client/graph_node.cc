@@ -84,8 +84,11 @@ CUresult add_any(CUgraphNode* out, CUgraph graph, const CUgraphNode* dependencie
       return cuGraphAddBatchMemOpNode(out, graph, dependencies, count, same<CUDA_BATCH_MEM_OP_NODE_PARAMS>(&p->memOp));
     case CU_GRAPH_NODE_TYPE_CONDITIONAL:
       return add_conditional(out, graph, dependencies, count, &p->conditional);
-    default:
+    case CU_GRAPH_NODE_TYPE_EXT_SEMAS_SIGNAL:
+    case CU_GRAPH_NODE_TYPE_EXT_SEMAS_WAIT:
       return not_supported("cuGraphAddNode with an external semaphore");
+    default:
+      return CUDA_ERROR_INVALID_VALUE;
   }
 }
 

@@ -17,7 +17,7 @@ struct NodeWay {
   size_t count = 0;
 };
 
-// Each checks its arguments: handles that are not what they should be are INVALID_VALUE when null, else INVALID_HANDLE.
+// Each checks its arguments: INVALID_VALUE where a handle is not what it should be.
 CUresult add_node(CUgraphNode* out, CUgraph graph, const CUgraphNode* dependencies, size_t count, NodeWay* way);
 CUresult set_node(CUgraphNode node, NodeWay* way);
 CUresult set_exec_node(CUgraphExec exec, CUgraphNode node, NodeWay* way);

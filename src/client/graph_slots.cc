@@ -33,8 +33,15 @@ struct Slot {
   int running = 0;        // launches under way that use it
 };
 
+struct Allocation {
+  uint64_t address, size;
+  bool freed;             // by the graph itself
+  bool launched = false;  // so it is there until the program frees it
+};
+
 struct Exec {
   std::vector<uint64_t> slots;
+  bool auto_free = false;
   std::vector<Allocation> allocations;
   std::deque<std::vector<uint64_t>> launches;  // slots of those under way, oldest first
   bool destroyed = false;
@@ -110,6 +117,21 @@ bool take_change(uint64_t id, Slot& slot, SlotUpdate* out) {
   return true;
 }
 
+// What an earlier launch allocated and the program freed is there again; what it did not free is in the way.
+CUresult allocate_for_launch(uint64_t exec) {
+  std::lock_guard lock(g_mutex);
+  auto it = execs().find(exec);
+  if (it == execs().end()) return CUDA_SUCCESS;
+  for (Allocation& a : it->second.allocations) {
+    if (a.launched && !a.freed && !it->second.auto_free && find_memory(a.address)) return CUDA_ERROR_INVALID_VALUE;
+  }
+  for (Allocation& a : it->second.allocations) {
+    a.launched = true;
+    add_graph_allocation(a.address, a.size);
+  }
+  return CUDA_SUCCESS;
+}
+
 }  // namespace
 
 CopySlots::CopySlots(const CUDA_MEMCPY3D_PEER& copy) {
@@ -155,16 +177,18 @@ CUresult set_graph_slots(uint64_t exec, const std::vector<uint8_t>& blob) {
   return CUDA_SUCCESS;
 }
 
-CUresult set_graph_allocations(uint64_t exec, const std::vector<uint8_t>& blob) {
-  if (blob.size() % 16) return CUDA_ERROR_UNKNOWN;
+CUresult set_graph_allocations(uint64_t exec, const std::vector<uint8_t>& blob, bool auto_free) {
+  if (blob.size() % 24) return CUDA_ERROR_UNKNOWN;
   if (blob.empty()) return CUDA_SUCCESS;
   wire::Reader in(blob);
   std::vector<Allocation> list;
-  std::vector<uint64_t> words(blob.size() / 8);
-  memcpy(words.data(), blob.data(), blob.size());
-  for (size_t i = 0; i < words.size(); i += 2) list.push_back({words[i], words[i + 1]});
+  while (!in.at_end()) {
+    uint64_t address = in.u64(), size = in.u64();
+    list.push_back({address, size, in.u64() != 0});
+  }
   std::lock_guard lock(g_mutex);
   exec_record(exec).allocations = std::move(list);
+  exec_record(exec).auto_free = auto_free;
   return CUDA_SUCCESS;
 }
 
@@ -190,18 +214,10 @@ void add_graph_allocation(uint64_t address, uint64_t size) {
 
 CUresult launch_graph(CUgraphExec exec, CUstream stream) {
   if (g_execs.load(std::memory_order_relaxed) == 0) [[likely]] return remote::cuGraphLaunch(exec, stream);
-  std::vector<Allocation> allocations;
-  {
-    std::lock_guard lock(g_mutex);
-    auto it = execs().find(as_handle(exec));
-    if (it != execs().end()) allocations = it->second.allocations;
-  }
-  // What an earlier launch allocated and the program freed is there again.
-  for (auto [address, size] : allocations) add_graph_allocation(address, size);
-
   bool captured;
   if (CUresult e = is_captured(stream, &captured)) return e;
   if (captured) return remote::cuGraphLaunch(exec, stream);
+  if (CUresult e = allocate_for_launch(as_handle(exec))) return e;
   std::lock_guard launch_lock(g_launch_mutex);
   std::vector<SlotUpdate> updates;
   std::vector<uint64_t> used;

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <functional>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "cuda_abi.h"
@@ -40,13 +39,12 @@ bool restore_host_end(uint64_t slot, CUDA_MEMCPY3D_PEER* copy);
 
 // ---- executable graphs ----
 
-using Allocation = std::pair<uint64_t, uint64_t>;  // address, bytes
-
 // What a new or changed executable graph uses; `slots` as they came from the server.
 CUresult set_graph_slots(uint64_t exec, const std::vector<uint8_t>& slots);
-CUresult set_graph_allocations(uint64_t exec, const std::vector<uint8_t>& allocations);
+// `auto_free`: a launch frees what an earlier one left.
+CUresult set_graph_allocations(uint64_t exec, const std::vector<uint8_t>& allocations, bool auto_free);
 void forget_graph(uint64_t exec);
-// Sends what has changed behind the graph's slots, then launches it with `post`.
+// Sends what has changed behind the graph's slots, then launches it.
 CUresult launch_graph(CUgraphExec exec, CUstream stream);
 // The device memory of a graph is the program's to use from now on.
 void add_graph_allocation(uint64_t address, uint64_t size);

@@ -76,7 +76,17 @@ CUresult check_handle(Kind kind, uint64_t handle, bool strict) {
   if (handle == 0 && !strict) return CUDA_SUCCESS;
   if (is_live(kind, handle)) return CUDA_SUCCESS;
   if (kind == Kind::function && is_live(Kind::kernel, handle)) return CUDA_SUCCESS;
-  return kind == Kind::context ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_HANDLE;
+  switch (kind) {
+    case Kind::context:
+      return CUDA_ERROR_INVALID_CONTEXT;
+    case Kind::graph:
+    case Kind::node:
+    case Kind::graphexec:
+    case Kind::userobj:
+      return CUDA_ERROR_INVALID_VALUE;
+    default:
+      return CUDA_ERROR_INVALID_HANDLE;
+  }
 }
 
 }  // namespace nm::client

@@ -36,7 +36,7 @@ inline void read_bytes(wire::Reader& in, void* out, size_t size) {
   }
 }
 
-// At most `room` elements: what the caller's array holds.
+// At most `room` elements: what the caller's array holds. Handles that there are not are null.
 template <typename T>
 void read_array(wire::Reader& in, T* out, size_t room) {
   auto bytes = in.bytes();
@@ -45,6 +45,7 @@ void read_array(wire::Reader& in, T* out, size_t room) {
     return;
   }
   if (!bytes.empty()) std::memcpy(static_cast<void*>(out), bytes.data(), bytes.size());
+  if constexpr (std::is_pointer_v<T>) std::fill(out + bytes.size() / sizeof(T), out + room, nullptr);
 }
 
 // For the rows marked `syncs`.

@@ -21,7 +21,7 @@ inline CUresult find_target(Session& s, uint32_t form, uint64_t handle, NodeTarg
   bool known = out->form == NodeForm::add        ? s.tables().graph.find(handle, &out->graph)
                : out->form == NodeForm::exec_set ? s.tables().graphexec.find(handle, &out->exec)
                                                  : true;
-  return known ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+  return known ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 }  // namespace nm::server

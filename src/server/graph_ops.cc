@@ -1,4 +1,6 @@
 // Whole graphs, their copies of memory, and executable graphs.
+#include <set>
+
 #include "server/graph_copy.h"
 #include "server/graph_forms.h"
 #include "server/graphs.h"
@@ -104,17 +106,27 @@ CUresult nm_graph_instantiate(Session& s, args::nm_graph_instantiate& a, outs::n
   }
   if (o.status != CUDA_SUCCESS) return CUDA_SUCCESS;
   s.tables().graphexec.bind(a.exec_handle, exec);
-  wire::Writer allocations(o.allocations);
   std::vector<CopyNode> copies;
+  std::vector<std::pair<CUdeviceptr, size_t>> allocated;
+  std::set<CUdeviceptr> freed;
   bool slots = !s.graphs().slots().empty();
   s.graphs().walk(a.graph, [&](CUgraphNode node, CUgraphNodeType type) {
-    if (type == CU_GRAPH_NODE_TYPE_MEMCPY && slots) copies.push_back(s.graphs().copy_of(node));
-    if (type != CU_GRAPH_NODE_TYPE_MEM_ALLOC || !d.cuGraphMemAllocNodeGetParams) return;
     CUDA_MEM_ALLOC_NODE_PARAMS p{};
-    if (d.cuGraphMemAllocNodeGetParams(node, &p) != CUDA_SUCCESS) return;
-    allocations.u64(p.dptr);
-    allocations.u64(p.bytesize);
+    CUdeviceptr address = 0;
+    if (type == CU_GRAPH_NODE_TYPE_MEMCPY && slots) {
+      copies.push_back(s.graphs().copy_of(node));
+    } else if (type == CU_GRAPH_NODE_TYPE_MEM_ALLOC && d.cuGraphMemAllocNodeGetParams(node, &p) == CUDA_SUCCESS) {
+      allocated.push_back({p.dptr, p.bytesize});
+    } else if (type == CU_GRAPH_NODE_TYPE_MEM_FREE && d.cuGraphMemFreeNodeGetParams(node, &address) == CUDA_SUCCESS) {
+      freed.insert(address);
+    }
   });
+  wire::Writer allocations(o.allocations);
+  for (auto [address, size] : allocated) {
+    allocations.u64(address);
+    allocations.u64(size);
+    allocations.u64(freed.count(address));
+  }
   s.graphs().set_copies(exec, std::move(copies));
   s.graphs().write_slots(exec, &o.slots);
   return CUDA_SUCCESS;

@@ -57,6 +57,11 @@ class HandleTable {
     wire::Handle h;
     if (wire::Handle::parse(value, &h) && h.index & wire::kServerBit) own_free_.push_back(h.index & ~wire::kServerBit);
   }
+  // Unless the handle was drawn here.
+  void unbind_drawn(uint64_t value) {
+    wire::Handle h;
+    if (wire::Handle::parse(value, &h) && !(h.index & wire::kServerBit)) unbind(value);
+  }
   // The driver's object is gone, whoever drew its handle: another object may get its address.
   void forget(H object) {
     auto it = back_.find(raw(object));
