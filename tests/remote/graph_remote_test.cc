@@ -217,12 +217,26 @@ TEST_F(GraphRemote, LaunchesInARowEachRunWithWhatIsThere) {
   for (int i = 0; i < 50; i++) OK(cuGraphLaunch(exec, stream_));
   OK(cuStreamSynchronize(stream_));
   EXPECT_EQ(filled(4), out);
-  // Two streams: the launches of one executable graph follow each other all the same.
-  CUstream other;
-  OK(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING));
-  for (int i = 0; i < 50; i++) OK(cuGraphLaunch(exec, i % 2 ? other : stream_));
+  // In two streams by turns, with new values each time that only a function in the stream knows.
+  CUstream streams[2] = {stream_};
+  OK(cuStreamCreate(&streams[1], CU_STREAM_NON_BLOCKING));
+  CUevent event;
+  OK(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
+  std::vector<uint32_t> firsts;
+  std::function<void()> next = [&] { fill(in, in[0] + 1); }, note = [&] { firsts.push_back(out[0]); };
+  for (int i = 0; i < 50; i++) {
+    CUstream s = streams[i % 2];
+    OK(cuStreamWaitEvent(s, event, 0));
+    OK(cuLaunchHostFunc(s, call, &next));
+    OK(cuGraphLaunch(exec, s));
+    OK(cuLaunchHostFunc(s, call, &note));
+    OK(cuEventRecord(event, s));
+  }
   OK(cuCtxSynchronize());
-  EXPECT_EQ(filled(4), out);
+  EXPECT_EQ(filled(54), out);
+  std::vector<uint32_t> expected(50);
+  fill(expected, 5);
+  EXPECT_EQ(expected, firsts);
 }
 
 TEST_F(GraphRemote, CapturedCopiesOfPageableMemoryReadItAtTheLaunch) {
