@@ -35,7 +35,7 @@ void HostFunctions::share_slots(std::weak_ptr<GraphSlots> slots) {
 
 void* HostFunctions::make(uint64_t token) {
   std::lock_guard lock(made_mutex_);
-  made_.push_back(std::make_unique<Function>(this, token));
+  made_.push_back(std::unique_ptr<Function>(new Function{this, token}));
   return made_.back().get();
 }
 
