@@ -43,7 +43,7 @@ CUresult nm_describe(Session& s, args::nm_describe&, outs::nm_describe& o) {
   const DriverTable& d = s.driver();
   wire::Facts facts;
   if (CUresult e = d.cuDriverGetVersion(&facts.driver_version)) return e;
-  CUmoduleLoadingMode mode;
+  CUmoduleLoadingMode mode{};
   if (d.cuModuleGetLoadingMode && d.cuModuleGetLoadingMode(&mode) == CUDA_SUCCESS) facts.loading_mode = mode;
   int count = 0;
   if (CUresult e = d.cuDeviceGetCount(&count)) return e;
