@@ -29,6 +29,9 @@ struct Slot {
   // What the server has: unknown before the first launch.
   std::vector<uint8_t> there;
   bool there_known = false;
+  uint64_t version = 0;  // of what the server has
+  // It went with a launch and counts from that launch on, but an earlier one may still be to come.
+  bool there_later = false;
   uint64_t received = 0;  // version of the last bytes from the server
   int running = 0;        // launches under way that use it
 };
@@ -113,7 +116,9 @@ bool take_change(uint64_t id, Slot& slot, SlotUpdate* out) {
   if (slot.there_known && is_same(slot)) return false;
   gather(slot, &slot.there);
   slot.there_known = true;
-  *out = {id, ++g_version, slot.there};
+  slot.there_later = false;
+  slot.version = ++g_version;
+  *out = {id, slot.version, slot.there};
   return true;
 }
 
@@ -231,7 +236,9 @@ CUresult launch_graph(CUgraphExec exec, CUstream stream) {
       auto slot = slots().find(id);
       if (slot == slots().end()) continue;
       slot->second.running++;
-      if (take_change(id, slot->second, &update)) updates.push_back(std::move(update));
+      if (!take_change(id, slot->second, &update)) continue;
+      slot->second.there_later = true;
+      updates.push_back(std::move(update));
     }
     if (!used.empty()) {
       it->second.launches.push_back(used);
@@ -307,7 +314,15 @@ std::vector<SlotUpdate> take_graph_changes() {
   std::lock_guard lock(g_mutex);
   SlotUpdate update;
   for (auto& [id, slot] : slots()) {
-    if (slot.running > 0 && take_change(id, slot, &update)) out.push_back(std::move(update));
+    if (slot.running == 0) continue;
+    if (take_change(id, slot, &update)) {
+      out.push_back(std::move(update));
+    } else if (slot.there_later && slot.source) {
+      // What this function wrote, seen by a launch that comes after others which must see it, too. Under its version, so
+      // that it counts once.
+      slot.there_later = false;
+      out.push_back({id, slot.version, slot.there});
+    }
   }
   return out;
 }
