@@ -216,6 +216,7 @@ void ContextCall::enqueue_and_wait(Stream& stream, WorkPtr work) {
   lock.unlock();
   stream.finish(end);
   lock.lock();
+  fail_if_unusable(*stream.context);
   fail_if_unusable(*context);
 }
 

@@ -71,9 +71,10 @@ class Context final : public Object {
   // Ends all that the context owns; lets go of the lock while work runs out. The handle of a primary context stays.
   void stop(Lock& lock);
 
-  // The first error of the device in this context; sticky.
+  // The first error of the device in this context; sticky. It is there before the work that it comes from, or that was
+  // left out because of it, is seen as done: who asks for both asks for the end first.
   CUresult error() const { return error_.load(std::memory_order_acquire); }
-  bool cancelled() const { return cancel_.load(std::memory_order_relaxed); }
+  bool cancelled() const { return cancel_.load(std::memory_order_acquire); }
   const std::atomic<bool>* cancel_flag() const { return &cancel_; }
   void poison(CUresult error);
 

@@ -93,6 +93,7 @@ void elapsed(ContextCall& c, float* milliseconds, CUevent start, CUevent end) {
   require(a->context == b->context && a->timed() && b->timed() && !a->captured && !b->captured && a->point && b->point,
           CUDA_ERROR_INVALID_HANDLE);
   require(a->point->done() && b->point->done(), CUDA_ERROR_NOT_READY);
+  fail_if_unusable(*a->context);
   *milliseconds = static_cast<float>(static_cast<double>(b->point->time_ns() - a->point->time_ns()) / 1e6);
 }
 
@@ -149,6 +150,8 @@ CUresult cuEventQuery(CUevent event) {
     const auto e = event_of(c, event);
     fail_if_captured(c, *e);
     if (const auto fence = e->fence()) require(fence->done(), CUDA_ERROR_NOT_READY);
+    // Asked again: the fault may have come between the question that began this call and the end of the work.
+    fail_if_unusable(*e->context);
   });
 }
 
