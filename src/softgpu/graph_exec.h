@@ -1,6 +1,7 @@
 // A graph made executable: a copy of its own, in an order that its edges allow.
 #pragma once
 
+#include "softgpu/fence.h"
 #include "softgpu/graph_nodes.h"
 
 namespace nm::softgpu {
@@ -13,6 +14,9 @@ class GraphExec final : public Object {
 
   const GraphPtr graph;  // the copy; its nodes know which ones they come from
   const unsigned long long flags;
+
+  // The end of the last launch, in whatever stream: the next one waits for it. Null: none yet. Under the driver's lock.
+  std::shared_ptr<Completion> last_launch;
 
   // What one launch runs; an allocation that an earlier launch left behind is INVALID_VALUE, or freed first with
   // AUTO_FREE_ON_LAUNCH. Under the driver's lock.

@@ -102,7 +102,9 @@ CUresult cuGraphLaunch(CUgraphExec graph_exec, CUstream stream) {
       return;
     }
     fail_if_legacy_breaks_capture(*s);
-    c.enqueue(*s, exec->launch(c.driver));
+    std::vector<std::shared_ptr<Fence>> former;
+    if (exec->last_launch) former.push_back(exec->last_launch);
+    exec->last_launch = c.enqueue(*s, exec->launch(c.driver), std::move(former));
   });
 }
 

@@ -71,6 +71,39 @@ TEST_F(GraphTest, NodesRunInTheOrderOfTheirEdges) {
   EXPECT_EQ(15u, first());
 }
 
+// Launches of one executable graph do not overlap, whatever streams they are in.
+TEST_F(GraphTest, ALaunchWaitsForTheFormerOneOfTheSameExecutable) {
+  // Reads a word, takes its time, writes what it read plus one: launches that overlap lose some.
+  const char* text =
+      ".version 7.5\n.target sm_70\n.address_size 64\n"
+      ".visible .entry slow_count(.param .u64 p)\n{\n .reg .pred %p<2>;\n .reg .b32 %r<3>;\n .reg .b64 %rd<2>;\n"
+      " ld.param.u64 %rd1, [p];\n ld.volatile.global.u32 %r1, [%rd1];\n mov.u32 %r2, 20000;\n"
+      "AGAIN:\n sub.s32 %r2, %r2, 1;\n setp.ne.u32 %p1, %r2, 0;\n @%p1 bra AGAIN;\n"
+      " add.s32 %r1, %r1, 1;\n st.volatile.global.u32 [%rd1], %r1;\n ret;\n}\n";
+  CUmodule module = nullptr;
+  CUfunction slow_count = nullptr;
+  OK(cuModuleLoadData(&module, text));
+  OK(cuModuleGetFunction(&slow_count, module, "slow_count"));
+  void* params[] = {&p_};
+  CUDA_KERNEL_NODE_PARAMS kernel = {};
+  kernel.func = slow_count;
+  kernel.gridDimX = kernel.gridDimY = kernel.gridDimZ = 1;
+  kernel.blockDimX = kernel.blockDimY = kernel.blockDimZ = 1;
+  kernel.kernelParams = params;
+  CUgraphNode node = nullptr;
+  OK(cuGraphAddKernelNode_v2(&node, graph_, nullptr, 0, &kernel));
+  CUgraphExec exec = instantiate();
+
+  constexpr unsigned kStreams = 4, kLaunches = 60;
+  CUstream streams[kStreams];
+  for (auto& stream : streams) OK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+  for (unsigned i = 0; i < kLaunches; ++i) OK(cuGraphLaunch(exec, streams[i % kStreams]));
+  // The end of the last launch is the end of all.
+  OK(cuStreamSynchronize(streams[(kLaunches - 1) % kStreams]));
+  EXPECT_EQ(1 + kLaunches, first());
+  for (auto& stream : streams) OK(cuStreamDestroy_v2(stream));
+}
+
 TEST_F(GraphTest, StructureCanBeAsked) {
   const CUgraphNode a = add_fill(1), b = add_scale(2, {a}), c = add_scale(3, {a}), d = add_scale(4, {b, c});
   size_t n = 0;
