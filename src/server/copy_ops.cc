@@ -4,6 +4,8 @@
 #include <memory>
 
 #include "server/copy_ops.h"
+#include "server/graph_slots.h"
+#include "server/host_box.h"
 #include "server/session.h"
 #include "server_args.h"
 
@@ -23,8 +25,10 @@ void give_back(Session& s, Parts& parts) {
   parts.chunks.clear();
 }
 
-// A chunk, after waiting for earlier copies to finish if all are in use.
+// A chunk, after waiting for earlier copies to finish if all are in use. Our memory and our questions about events are
+// none of the client's: a capture in another of its threads does not break over them.
 bool take_chunk(Session& s, size_t size, Staging::Chunk* out) {
+  RelaxedCapture relaxed(s.driver());
   while (!s.staging().take(size, s.context(), out)) {
     if (s.completions().empty() && !s.connection().flush()) return false;
     if (s.completions().empty()) return false;
@@ -58,9 +62,14 @@ bool size_fits(const CUDA_MEMCPY3D_PEER& c, uint64_t size) {
   return c.WidthInBytes * c.Height * c.Depth == size;
 }
 
-// A pinned buffer of any size for one copy; freed when that is done.
+// A pinned buffer of any size for one copy, and its end when that is done; both also while something is captured.
 CUresult pinned(Session& s, size_t size, void** out) {
+  RelaxedCapture relaxed(s.driver());
   return s.driver().cuMemHostAlloc(out, size, CU_MEMHOSTALLOC_PORTABLE);
+}
+void unpin(Session& s, void* data) {
+  RelaxedCapture relaxed(s.driver());
+  s.driver().cuMemFreeHost(data);
 }
 
 }  // namespace
@@ -119,7 +128,7 @@ CUresult nm_copy_out(Session& s, args::nm_copy_out& a, outs::nm_copy_out&) {
     if (CUresult e = pinned(s, a.size, &whole)) return e;
     parts->bytes.push_back({static_cast<uint8_t*>(whole), a.size});
     if (CUresult e = s.driver().cuMemcpyDtoHAsync_v2(whole, a.src, a.size, a.stream)) {
-      s.driver().cuMemFreeHost(whole);
+      unpin(s, whole);
       return e;
     }
   } else {
@@ -143,7 +152,7 @@ CUresult nm_copy_out(Session& s, args::nm_copy_out& a, outs::nm_copy_out&) {
   auto later = s.later();
   auto release = [&s, parts, whole] {
     give_back(s, *parts);
-    if (whole) s.driver().cuMemFreeHost(whole);
+    if (whole) unpin(s, whole);
   };
   CUresult e = s.completions().after(s.context(), a.stream, [&s, later, parts, release](CUresult result) {
     if (result == CUDA_SUCCESS) {
@@ -170,20 +179,8 @@ CUresult nm_copy_host(Session& s, args::nm_copy_host& a, outs::nm_copy_host&) {
 }
 
 CUresult nm_copy3d(Session& s, args::nm_copy3d& a, outs::nm_copy3d&) {
-  auto reachable = [&](CUmemorytype type, const void* host, size_t pitch, size_t rows, size_t y, size_t z) {
-    if (type != CU_MEMORYTYPE_HOST) return true;
-    // From the first row to the last: the driver touches nothing beyond.
-    uint64_t slices = z + a.copy.Depth, height = rows ? rows : y + a.copy.Height;
-    uint64_t width = pitch ? pitch : a.copy.srcXInBytes + a.copy.WidthInBytes;
-    if (slices > kMaxElements || height > wire::kMaxBulk || (width && height > wire::kMaxBulk / width / slices)) return false;
-    uint64_t size = (slices - 1) * height * width + (y + a.copy.Height - 1) * width + a.copy.WidthInBytes;
-    return s.host_ranges().find(reinterpret_cast<uint64_t>(host), size) != nullptr;
-  };
-  const auto& c = a.copy;
-  if (!c.Height || !c.Depth || !reachable(c.srcMemoryType, c.srcHost, c.srcPitch, c.srcHeight, c.srcY, c.srcZ) ||
-      !reachable(c.dstMemoryType, c.dstHost, c.dstPitch, c.dstHeight, c.dstY, c.dstZ)) {
-    return CUDA_ERROR_INVALID_VALUE;
-  }
+  // A host end must be memory that the client shared, as above.
+  if (!source_is_shared(s, a.copy) || !destination_is_shared(s, a.copy)) return CUDA_ERROR_INVALID_VALUE;
   return submit_copy3d(s, a.copy, a.stream, a.peer);
 }
 
@@ -194,9 +191,9 @@ CUresult nm_copy3d_in(Session& s, args::nm_copy3d_in& a, outs::nm_copy3d_in&) {
   CUresult e = s.read_bulk(packed, a.size) ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
   if (e == CUDA_SUCCESS) e = submit_copy3d(s, host_side(a.copy, packed, true), a.stream, false);
   if (e == CUDA_SUCCESS) {
-    e = s.completions().after(s.context(), a.stream, [&s, packed](CUresult) { s.driver().cuMemFreeHost(packed); });
+    e = s.completions().after(s.context(), a.stream, [&s, packed](CUresult) { unpin(s, packed); });
   }
-  if (e != CUDA_SUCCESS) s.driver().cuMemFreeHost(packed);
+  if (e != CUDA_SUCCESS) unpin(s, packed);
   return e;
 }
 
@@ -204,7 +201,7 @@ CUresult nm_copy3d_out(Session& s, args::nm_copy3d_out& a, outs::nm_copy3d_out&)
   if (!size_fits(a.copy, a.size)) return CUDA_ERROR_INVALID_VALUE;
   void* packed;
   if (CUresult e = pinned(s, a.size, &packed)) return e;
-  auto release = [&s, packed] { s.driver().cuMemFreeHost(packed); };
+  auto release = [&s, packed] { unpin(s, packed); };
   CUresult e = submit_copy3d(s, host_side(a.copy, packed, false), a.stream, false);
   auto later = s.later();
   if (e == CUDA_SUCCESS) {
@@ -229,7 +226,7 @@ CUresult nm_copy_push(Session& s, args::nm_copy_push& a, outs::nm_copy_push&) {
   if (!s.host_ranges().find(a.address, a.size)) return CUDA_ERROR_INVALID_VALUE;
   void* packed;
   if (CUresult e = pinned(s, a.size, &packed)) return e;
-  auto release = [&s, packed] { s.driver().cuMemFreeHost(packed); };
+  auto release = [&s, packed] { unpin(s, packed); };
   CUresult e = s.driver().cuMemcpyDtoHAsync_v2(packed, a.src, a.size, a.stream);
   if (e == CUDA_SUCCESS) {
     e = s.completions().after(s.context(), a.stream,

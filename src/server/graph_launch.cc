@@ -86,7 +86,10 @@ CUresult Graphs::feed(CUgraphExec exec, uint64_t id, uint64_t version, uint64_t 
   if (!slot || size != slot->size) return CUDA_ERROR_INVALID_VALUE;
   GraphSlots::Update update{id, version, std::vector<uint8_t>(size)};
   if (!s_.read_bulk(update.bytes.data(), size)) return CUDA_ERROR_UNKNOWN;
-  if (slot->running) s_.completions().progress();
+  if (slot->running) {
+    RelaxedCapture relaxed(s_.driver());  // asks about events of ours
+    s_.completions().progress();
+  }
   if (slot->running || !e->pending.empty()) e->pending.push_back(std::move(update));
   else slots_->apply({&update, 1});
   return CUDA_SUCCESS;

@@ -14,6 +14,7 @@ namespace nm::server {
 namespace {
 
 constexpr size_t kMaxParameters = 4096, kMaxParameterBytes = 64 << 10;
+constexpr unsigned kMaxBodies = 4096;  // of a conditional node; the client knows the same limit
 constexpr size_t kMaxDot = 14 << 20;
 void* const kPointer = reinterpret_cast<void*>(1);  // CU_LAUNCH_PARAM_BUFFER_POINTER
 void* const kSize = reinterpret_cast<void*>(2);     // CU_LAUNCH_PARAM_BUFFER_SIZE
@@ -177,6 +178,7 @@ CUresult nm_graph_alloc_params(Session& s, args::nm_graph_alloc_params& a, outs:
 CUresult nm_graph_conditional_node(Session& s, args::nm_graph_conditional_node& a, outs::nm_graph_conditional_node& o) {
   const DriverTable& d = s.driver();
   if (!d.cuGraphAddNode_v2 && !d.cuGraphAddNode) return CUDA_ERROR_NOT_SUPPORTED;
+  if (!a.size || a.size > kMaxBodies) return CUDA_ERROR_INVALID_VALUE;
   CUgraphNodeParams p{};
   p.type = CU_GRAPH_NODE_TYPE_CONDITIONAL;
   p.conditional.handle = a.handle;
@@ -187,6 +189,11 @@ CUresult nm_graph_conditional_node(Session& s, args::nm_graph_conditional_node& 
                    ? d.cuGraphAddNode_v2(&o.node, a.graph, a.dependencies.data(), nullptr, a.dependencies.size(), &p)
                    : d.cuGraphAddNode(&o.node, a.graph, a.dependencies.data(), a.dependencies.size(), &p);
   if (e != CUDA_SUCCESS) return e;
+  if (!p.conditional.phGraph_out) {
+    // A driver that knows the call and not this kind of node: without its bodies the node is of no use.
+    if (d.cuGraphDestroyNode) d.cuGraphDestroyNode(o.node);
+    return CUDA_ERROR_NOT_SUPPORTED;
+  }
   std::vector<CUgraph> bodies(p.conditional.phGraph_out, p.conditional.phGraph_out + a.size);
   wire::Writer w(o.bodies);
   for (CUgraph body : bodies) w.u64(s.tables().graph.virtual_of(body));
