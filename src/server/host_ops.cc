@@ -34,8 +34,8 @@ CUresult nm_mirror_read(Session& s, args::nm_mirror_read& a, outs::nm_mirror_rea
   uint8_t* here = s.host_ranges().find(a.address, a.size);
   if (!here) return CUDA_ERROR_INVALID_VALUE;
   // A copy, because the pages may be gone before the socket has taken them.
-  auto* bytes = new std::vector<uint8_t>(here, here + a.size);
-  s.reply(s.later(), CUDA_SUCCESS, {}, {*bytes}, [bytes] { delete bytes; });
+  auto bytes = std::make_shared<const std::vector<uint8_t>>(here, here + a.size);
+  s.reply(s.later(), CUDA_SUCCESS, {}, {*bytes}, [bytes] {});
   return kDeferred;
 }
 
@@ -55,8 +55,8 @@ CUresult nm_managed_write(Session& s, args::nm_managed_write& a, outs::nm_manage
 CUresult nm_managed_read(Session& s, args::nm_managed_read& a, outs::nm_managed_read&) {
   if (!s.is_managed_variable(a.address, a.size)) return CUDA_ERROR_INVALID_VALUE;
   auto* here = reinterpret_cast<const uint8_t*>(a.address);
-  auto* bytes = new std::vector<uint8_t>(here, here + a.size);
-  s.reply(s.later(), CUDA_SUCCESS, {}, {*bytes}, [bytes] { delete bytes; });
+  auto bytes = std::make_shared<const std::vector<uint8_t>>(here, here + a.size);
+  s.reply(s.later(), CUDA_SUCCESS, {}, {*bytes}, [bytes] {});
   return kDeferred;
 }
 

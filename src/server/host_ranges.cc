@@ -11,6 +11,11 @@ constexpr uint64_t kPage = 4096;
 constexpr uint64_t kMaxTotal = 1ull << 40;  // bytes of host memory in one session
 constexpr uint64_t kLowest = 1 << 20, kHighest = 1ull << 47;
 
+// Where a program may have memory at all.
+bool within(uint64_t address, uint64_t size) {
+  return size > 0 && size <= kMaxTotal && address >= kLowest && address <= kHighest - size;
+}
+
 uint64_t round_up(uint64_t size) { return (size + kPage - 1) & ~(kPage - 1); }
 
 }  // namespace
@@ -21,7 +26,7 @@ HostRanges::~HostRanges() {
 
 CUresult HostRanges::share(uint64_t address, uint64_t size, Fd memory, CUcontext context,
                            CUdeviceptr* device_pointer) {
-  if (!memory || address % kPage || size == 0 || size > kMaxTotal || address < kLowest || address + size > kHighest) {
+  if (!memory || address % kPage || !within(address, size) || ranges_.count(address)) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   // A file shorter than announced would fault in the middle of a copy.
@@ -43,7 +48,7 @@ CUresult HostRanges::share(uint64_t address, uint64_t size, Fd memory, CUcontext
 CUresult HostRanges::mirror(uint64_t address, uint64_t size, bool exact, CUcontext context,
                             CUdeviceptr* device_pointer) {
   if (size == 0 || size > kMaxTotal || total_ + size > kMaxTotal || ranges_.count(address)) return CUDA_ERROR_INVALID_VALUE;
-  if (exact && (address % kPage || address < kLowest || address + size > kHighest)) return CUDA_ERROR_INVALID_VALUE;
+  if (exact && (address % kPage || !within(address, size))) return CUDA_ERROR_INVALID_VALUE;
   uint64_t mapped = round_up(size);
   void* at = mmap(exact ? reinterpret_cast<void*>(address) : nullptr, mapped, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | (exact ? MAP_FIXED_NOREPLACE : 0), -1, 0);

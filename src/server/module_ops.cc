@@ -150,8 +150,9 @@ CUresult nm_module_load(Session& s, args::nm_module_load& a, outs::nm_module_loa
   }
   Options options(a.options);
   if (!options.acceptable()) return CUDA_ERROR_INVALID_VALUE;
-  std::vector<uint8_t> bytes(a.image_size + 1);  // PTX ends with a zero whatever the client sent
-  if (!s.read_bulk(bytes.data(), a.image_size)) return CUDA_ERROR_UNKNOWN;
+  std::vector<uint8_t> bytes;
+  if (!s.read_bulk(a.image_size, &bytes)) return CUDA_ERROR_UNKNOWN;
+  bytes.push_back(0);  // PTX ends with a zero whatever the client sent
   const void* image = keep_image(s, std::move(bytes));
   Wrapper wrapper;
   wrapper.fatbin = image;
@@ -260,8 +261,9 @@ CUresult nm_link_add(Session& s, args::nm_link_add& a, outs::nm_link_add& o) {
   if (a.data_size != s.record().bulk || a.data_size > kMaxImage) return CUDA_ERROR_INVALID_VALUE;
   Options options(a.options);
   if (!options.acceptable()) return CUDA_ERROR_INVALID_VALUE;
-  std::vector<uint8_t> data(a.data_size + 1);
-  if (!s.read_bulk(data.data(), a.data_size)) return CUDA_ERROR_UNKNOWN;
+  std::vector<uint8_t> data;
+  if (!s.read_bulk(a.data_size, &data)) return CUDA_ERROR_UNKNOWN;
+  data.push_back(0);
   o.status = s.driver().cuLinkAddData_v2(a.state, static_cast<CUjitInputType>(a.type), data.data(), a.data_size,
                                          a.name.empty() ? nullptr : a.name.c_str(), options.count(), options.options(),
                                          options.values());

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "server/graphs.h"
@@ -52,6 +53,7 @@ void Session::each_owned_table(F&& f) {
 }
 
 void Session::leave(CUcontext context) {
+  RelaxedCapture relaxed(driver_);  // what we wait for is ours
   completions_.drain();
   completions_.forget(context);
   staging_.forget(context);
@@ -60,7 +62,7 @@ void Session::leave(CUcontext context) {
   each_owned_table([context](auto& table) { table.drop_owned(context); });
   used_.clear();
   retired_.clear();
-  captures_.clear();
+  std::erase_if(captures_, [context](const auto& c) { return c.second.context == context; });
   errors_.clear();  // they were about work that is gone
   current_known_ = false;
 }
@@ -106,6 +108,7 @@ bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8
   record_ = header;
   bulk_left_ = header.bulk;
   reply_fd_ = -1;
+  named_stream_ = nullptr;
   Handler handler = handler_of(header.op);
   if (!handler || (needs_reply(header.op) && header.sequence == 0)) return false;
 
@@ -139,7 +142,7 @@ bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8
   // The program may take this reply as a sign that earlier work is done: what that work brought goes first.
   if (pushes_expected_ && header.sequence) completions_.progress();
   if (header.sequence == 0) {
-    if (result != CUDA_SUCCESS) keep_error(header.context, result);
+    if (result != CUDA_SUCCESS && !break_capture()) keep_error(header.context, result);
     return true;
   }
   reply({header.sequence, header.context}, result, reply_body_, {}, nullptr, reply_fd_);
@@ -150,6 +153,17 @@ bool Session::read_bulk(void* to, uint64_t size) {
   if (size > bulk_left_) return false;
   if (!connection_.read_bulk(to, size)) return false;
   bulk_left_ -= size;
+  return true;
+}
+
+bool Session::read_bulk(uint64_t size, std::vector<uint8_t>* out) {
+  constexpr uint64_t kStep = 1 << 20;
+  out->clear();
+  while (out->size() < size) {
+    const uint64_t had = out->size(), more = std::min(size - had, std::max(had, kStep));
+    out->resize(had + more);
+    if (!read_bulk(out->data() + had, more)) return false;
+  }
   return true;
 }
 
@@ -166,6 +180,7 @@ bool Session::stream_of(uint64_t handle, CUstream* out) {
     return true;
   }
   if (!tables_.stream.find(handle, out)) return false;
+  named_stream_ = *out;
   if (!blocking_.count(*out)) used_.insert(*out);
   return true;
 }
@@ -226,13 +241,13 @@ void Session::send_output() {
   std::string text = output_.take();
   while (!text.empty()) {
     constexpr size_t kPiece = 256 << 10;
-    auto* piece = new std::string(text.substr(0, kPiece));
+    auto piece = std::make_shared<const std::string>(text.substr(0, kPiece));
     text.erase(0, piece->size());
     wire::ReplyHeader header{};
     header.result = static_cast<int32_t>(wire::PushKind::output);
     std::vector<uint8_t> body;
     wire::Writer(body).u64(1);
-    connection_.send(header, body, {{reinterpret_cast<const uint8_t*>(piece->data()), piece->size()}}, [piece] { delete piece; });
+    connection_.send(header, body, {{reinterpret_cast<const uint8_t*>(piece->data()), piece->size()}}, [piece] {});
   }
 }
 
@@ -259,7 +274,23 @@ const Session::Capture* Session::capture_of(CUstream stream) const {
   return it == captures_.end() ? nullptr : &it->second;
 }
 
-void Session::capture_begins(CUstream stream, CUstreamCaptureMode mode) { captures_[stream] = {record_.thread, mode}; }
+void Session::capture_begins(CUstream stream, CUstreamCaptureMode mode) {
+  CUcontext context = current_;
+  if (!driver_.cuStreamGetCtx || driver_.cuStreamGetCtx(stream, &context) != CUDA_SUCCESS) context = current_;
+  captures_[stream] = {record_.thread, mode, context};
+}
+
+bool Session::break_capture() {
+  CUstreamCaptureStatus status;
+  if (captures_.empty() || !named_stream_) return false;
+  if (driver_.cuStreamIsCapturing(named_stream_, &status) != CUDA_SUCCESS || status == CU_STREAM_CAPTURE_STATUS_NONE) {
+    return false;
+  }
+  // No capture survives being asked whether it is done: every later call hears of it from the driver.
+  if (status == CU_STREAM_CAPTURE_STATUS_ACTIVE) driver_.cuStreamQuery(named_stream_);
+  return true;
+}
+
 void Session::capture_ends(CUstream stream) { captures_.erase(stream); }
 
 void Session::set_thread_mode(CUstreamCaptureMode mode) {

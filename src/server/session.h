@@ -55,6 +55,8 @@ class Session {
   CUcontext context() const { return current_; }
   // Reads the record's bulk; false: the client sent another size than it announced, or went.
   bool read_bulk(void* to, uint64_t size);
+  // Makes room as the bytes arrive: a client that announces much and sends little costs little.
+  bool read_bulk(uint64_t size, std::vector<uint8_t>* out);
   // Makes `context` current for what follows in this record.
   CUresult enter(CUcontext context);
 
@@ -95,6 +97,7 @@ class Session {
   struct Capture {
     uint32_t thread;
     CUstreamCaptureMode mode;
+    CUcontext context;
   };
   bool any_capture() const { return !captures_.empty(); }
   const Capture* capture_of(CUstream stream) const;  // begun in this stream; null: none
@@ -112,6 +115,9 @@ class Session {
   CUresult take_error(uint64_t context);
   // True if some capture forbids the client's thread what may not happen during one.
   bool capture_forbids(uint32_t thread) const;
+  // A posted record failed: if its stream is being captured, the capture is broken, and its end is where the client
+  // hears of it. False: it is not.
+  bool break_capture();
 
   const DriverTable& driver_;
   Connection connection_;
@@ -137,6 +143,7 @@ class Session {
   std::set<CUstream> used_;
   std::vector<CUevent> retired_;
   std::map<CUstream, Capture> captures_;
+  CUstream named_stream_ = nullptr;  // by the record being handled; null: none, or the legacy stream
   std::map<uint32_t, CUstreamCaptureMode> thread_modes_;  // of threads that are not in the default mode
   int pushes_expected_ = 0;
   std::unique_ptr<Graphs> graphs_;
