@@ -26,11 +26,12 @@ bool take_facts(Function* f, const std::vector<uint8_t>& blob) {
   wire::Reader in(blob);
   wire::FunctionFacts facts;
   if (!read_function_facts(in, &facts)) return false;
-  f->parameter_bytes = 0;
+  size_t bytes = 0;
   for (auto& [offset, size] : facts.parameters) {
     if (offset > 65536 || size > 65536) return false;
-    f->parameter_bytes = std::max<size_t>(f->parameter_bytes, offset + size);
+    bytes = std::max<size_t>(bytes, offset + size);
   }
+  f->parameter_bytes = bytes;
   f->facts = std::move(facts);
   f->known = true;
   return true;
@@ -56,7 +57,8 @@ CUresult check_attribute(uint64_t handle, CUfunction_attribute attrib, int value
   context_device(current_context(), &device);
   const wire::DeviceFacts* facts = device_facts(device);
   std::lock_guard lock(f->mutex);
-  int limit = facts ? facts->attribute_value[CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN] : 0;
+  constexpr size_t kLimit = CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+  int limit = facts && facts->attribute_value.size() > kLimit ? facts->attribute_value[kLimit] : 0;
   int fixed = f->facts.attribute_value.size() > CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES
                   ? f->facts.attribute_value[CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES] : 0;
   return value < 0 || (limit > 0 && value + fixed > limit) ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;

@@ -203,6 +203,9 @@ void drop_mirror(uint64_t base) {
 
 CUresult mirror_managed_variable(uint64_t owner, uint64_t base, uint64_t size) {
   if (find_memory(base)) return CUDA_SUCCESS;
+  // Where a program may have memory, and no more of it than a module can hold: the server's word is not enough.
+  constexpr uint64_t kHighest = 1ull << 47, kLargest = 4ull << 30;
+  if (!size || size > kLargest || base > kHighest - size) return CUDA_ERROR_OUT_OF_MEMORY;
   uint64_t first = base & ~(kPage - 1), end = (base + size + kPage - 1) & ~(kPage - 1);
   for (uint64_t page = first; page < end; page += kPage) {
     // SAFETY: NOREPLACE. Several variables share a page: the first one maps it.
