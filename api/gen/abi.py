@@ -35,6 +35,11 @@ def layout(text: str) -> list[str]:
     return [line if line.rstrip().endswith("{") else line + ";" for line in text.strip().splitlines()]
 
 
+def underlying(values: dict[str, int]) -> str:
+    """The type that C gives such an enum. Named, so that any value off the wire is a value of it in C++ too."""
+    return "unsigned" if any(v >= 2**31 for v in values.values()) else "int"
+
+
 def emit(rows: list[Row], types: Types) -> str:
     out = ["#pragma once", "#include <stddef.h>", "#include <stdint.h>", "", 'extern "C" {', ""]
     out += ["typedef unsigned long long CUdeviceptr;", "typedef int CUdevice;", "typedef unsigned long long CUtexObject;",
@@ -46,7 +51,7 @@ def emit(rows: list[Row], types: Types) -> str:
     out += ["typedef void (*CUhostFn)(void* user_data);", "typedef size_t (*CUoccupancyB2DSize)(int block_size);"]
     for name, values in types.enums.items():
         body = ", ".join(f"{n} = {v if v < 2**31 else hex(v) + 'u'}" for n, v in values.items())
-        out.append(f"typedef enum {name}_enum {{ {body} }} {name};")
+        out.append(f"typedef enum {name}_enum : {underlying(values)} {{ {body} }} {name};")
     out.append("enum : unsigned { " + ", ".join(f"{n} = {v}" for n, v in types.constants.items()) + " };")
     named = {a.type for r in rows for a in r.args if a.kind in ("enum", "in", "out", "inout")} | {
         word for s in types.structs.values() for word in s["layout"].replace("*", " ").split()}

@@ -124,7 +124,7 @@ def read(path: Path) -> Nvml:
 def abi(n: Nvml) -> str:
     out = ["#pragma once", 'extern "C" {']
     out += [f"typedef struct {c[:-2]}_st* {c};" for c in n.handles.values()]
-    out.append("typedef enum nvmlReturn_enum { " + ", ".join(f"{k} = {v}" for k, (v, _) in n.results.items()) +
+    out.append("typedef enum nvmlReturn_enum : int { " + ", ".join(f"{k} = {v}" for k, (v, _) in n.results.items()) +
                " } nvmlReturn_t;")
     enums = sorted({a.type for r in n.rows for a in r.args if a.dir != "literal" and a.type.startswith("nvml")} -
                    set(n.structs))
