@@ -95,6 +95,25 @@ CUresult explain(const std::string& message, CUresult code) {
 
 Client* Client::get() { return g_client.load(std::memory_order_acquire); }
 
+// Of the client that get() gives.
+CUresult Client::hear_facts() {
+  std::vector<uint8_t> blob;
+  if (CUresult e = remote::nm_describe(&blob)) return e;
+  wire::Reader in(blob);
+  if (read_facts(in, &facts_)) return CUDA_SUCCESS;
+  channel_->fail("it describes its devices in a way that cannot be read");
+  return CUDA_ERROR_UNKNOWN;
+}
+
+CUresult Client::start_over(Fd connection) {
+  std::lock_guard lock(g_start_mutex);
+  delete g_client.exchange(nullptr);
+  auto* client = new Client;
+  client->channel_ = Channel::over(std::move(connection), on_push);
+  g_client.store(client, std::memory_order_release);
+  return client->hear_facts();
+}
+
 CUresult Client::start() {
   if (g_forked) return CUDA_ERROR_NOT_INITIALIZED;
   std::lock_guard lock(g_start_mutex);
@@ -116,13 +135,7 @@ CUresult Client::start() {
     }
     client->channel_ = std::move(*channel);
     g_client.store(client, std::memory_order_release);
-    std::vector<uint8_t> blob;
-    CUresult result = remote::nm_describe(&blob);
-    wire::Reader in(blob);
-    if (result == CUDA_SUCCESS && !read_facts(in, &client->facts_)) {
-      result = CUDA_ERROR_UNKNOWN;
-      client->channel_->fail("it describes its devices in a way that cannot be read");
-    }
+    CUresult result = client->hear_facts();
     if (result != CUDA_SUCCESS) {
       g_client.store(nullptr, std::memory_order_release);
       return result;  // `client` stays: the flusher thread of a lost channel may still hold it

@@ -19,6 +19,8 @@ class Client {
  public:
   static Client* get();  // null before a successful cuInit
   static CUresult start();
+  // Over a connection that is greeted already, in place of whatever was there; for tests.
+  static CUresult start_over(Fd connection);
 
   Channel& channel() { return *channel_; }
   const wire::Facts& facts() const { return facts_; }
@@ -27,6 +29,7 @@ class Client {
 
  private:
   Client() = default;
+  CUresult hear_facts();
   std::unique_ptr<Channel> channel_;
   wire::Facts facts_;
   bool strict_ = false, traced_ = false;
