@@ -146,6 +146,7 @@ Known known(const Subject& s, CUpointer_attribute attribute, uint64_t* value) {
 }
 
 CUresult copy_out(const std::vector<uint8_t>& value, CUpointer_attribute attribute, void* data) {
+  if (value.empty()) return CUDA_ERROR_UNKNOWN;  // no attribute is nothing
   memcpy(data, value.data(), std::min(value.size(), width(attribute)));
   return CUDA_SUCCESS;
 }
