@@ -114,7 +114,10 @@ class DaemonTest : public testing::Test {
     }
     ASSERT_TRUE(eventually([this] { return bool(wire::dial(address_, Millis(1000))); }));
   }
-  void signal(int number) { ::kill(pid_, number); }
+  // Nothing where it did not start or has ended: -1 would be everybody.
+  void signal(int number) {
+    if (pid_ > 0) ::kill(pid_, number);
+  }
   // The daemon's exit status; -1 if it does not end in time.
   int end(Millis limit = Millis(8000)) {
     int status = 0;

@@ -14,6 +14,7 @@ namespace {
 // Runs the test `filter` of this program in a process of its own. Its wait status; -1 when it does not end.
 int run_apart(const char* filter) {
   const pid_t child = fork();
+  if (child < 0) return -1;
   if (child == 0) {
     const std::string argument = std::string("--gtest_filter=") + filter;
     execl("/proc/self/exe", "exit", argument.c_str(), "--gtest_also_run_disabled_tests", nullptr);

@@ -60,7 +60,10 @@ class Process {
     }
   }
   pid_t pid() const { return pid_; }
-  void signal(int number) { kill(pid_, number); }
+  // Nothing where it did not start or has ended: -1 would be everybody.
+  void signal(int number) {
+    if (pid_ > 0) kill(pid_, number);
+  }
   // Exit status, 128 + signal, or -1 if it has not ended within `seconds`.
   int wait(double seconds) {
     auto start = Clock::now();
