@@ -229,7 +229,6 @@ struct Exec {
   alignas(64) uint64_t address[kLanes];    // scratch of memory handlers: host addresses
   alignas(64) uint64_t source[3][kLanes];  // scratch of collectives: what the lanes brought
   uint32_t participants = 0;               // of the collective in hand
-  uint32_t member_mask = 0;
 
   template <class T>
   [[gnu::always_inline]] T* reg(Ref ref) const {

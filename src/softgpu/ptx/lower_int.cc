@@ -418,8 +418,11 @@ bool uniform(Lowering& low, Words& w, Op op, size_t sources) {
 }
 
 bool integers_only(const Words& w) {
-  if (w.in().mods.empty()) return false;
-  auto type = type_named(w.in().mods.back());
+  // max.relu.s16x2 is written max.s16x2.relu, too.
+  size_t last = w.in().mods.size();
+  if (last > 0 && w.in().mods[last - 1] == "relu") --last;
+  if (last == 0) return false;
+  auto type = type_named(w.in().mods[last - 1]);
   return type &&
          (is_integer(*type) || is_bits(*type) || *type == Type::pred || *type == Type::u16x2 || *type == Type::s16x2);
 }

@@ -42,7 +42,8 @@ OP1(Not, return ~a;)
 OP1(Cnot, return a == 0 ? 1 : 0;)
 OP2(Shl, return b >= kBits<A> ? D(0) : D(u64(a) << b);)
 OP2(Shr, return b >= kBits<A> ? D(kSigned<A> ? a >> (kBits<A> - 1) : 0) : D(a >> b);)
-// add{c}{.cc}, sub{c}{.cc}, mad{c}.lo/.hi{.cc}: flags 1 takes CC.CF, 2 sets it. A borrow is kept as a set flag.
+// add{c}{.cc}, sub{c}{.cc}, mad{c}.lo/.hi{.cc}: flags 1 takes CC.CF, 2 sets it. A subtraction adds the complement, as
+// the device does: the flag is clear after a borrow. Compilers ask for a borrow with addc (128-bit division does).
 enum class Carry { add, sub, mad_lo, mad_hi };
 template <class T, Carry Which>
 void carry(Exec& x, const Inst& in) {
@@ -63,18 +64,11 @@ void carry(Exec& x, const Inst& in) {
       left = Which == Carry::mad_lo ? U(product) : U(product >> kBits<T>);
       right = c[l];
     }
-    U with = carry_in >> l & 1;
-    U value;
-    bool out;
-    if constexpr (Which == Carry::sub) {
-      U first = left - right;
-      value = first - with;
-      out = left < right || first < with;
-    } else {
-      U first = left + right;
-      value = first + with;
-      out = first < left || value < first;
-    }
+    if constexpr (Which == Carry::sub) right = ~right;
+    U with = Which == Carry::sub && !(in.flags & 1) ? 1 : carry_in >> l & 1;
+    U first = left + right;
+    U value = first + with;
+    bool out = first < left || value < first;
     result[l] = value;
     carry_out |= u32(out) << l;
   }

@@ -22,10 +22,22 @@ TEST(IntegerOps, CarriesChainAcrossWords) {
   EXPECT_EQ((calc<u32, u32>(add, 0xffffffff, 1)), 1u);
   EXPECT_EQ((calc<u32, u32>(add, 0xfffffffe, 1)), 0u);
   EXPECT_EQ((calc<u32, u32>("sub.cc.u32 %r0, %a, %b; subc.u32 %d, 5, 0;", 1, 2)), 4u);
+  // A borrow leaves the flag clear: addc counts the steps without one, as the division of 128-bit numbers does.
+  EXPECT_EQ((calc<u32, u32>("sub.cc.u32 %r0, %a, %b; addc.u32 %d, 0, 0;", 1, 2)), 0u);
+  EXPECT_EQ((calc<u32, u32>("sub.cc.u32 %r0, %a, %b; addc.u32 %d, 0, 0;", 2, 2)), 1u);
+  EXPECT_EQ((calc<u32, u32>("sub.cc.u32 %r0, %a, %b; subc.cc.u32 %r1, 0, 0; subc.u32 %d, 9, 2;", 1, 2)), 6u);
+  EXPECT_EQ((calc<u64, u64>("sub.cc.u64 %l0, %a, %b; subc.u64 %d, %c, 0;", 0, 1, 9)), 8u);
   EXPECT_EQ(
       (calc<u32, u32>("mad.lo.cc.u32 %r0, %a, %b, %c; madc.hi.u32 %d, %a, %b, 7;", 0xffffffff, 0xffffffff, 0xffffffff)),
       0xfffffffe + 8u);
   EXPECT_EQ((calc<u64, u64>("add.cc.u64 %l0, %a, %b; addc.u64 %d, %c, 0;", ~u64(0), 1, 9)), 10u);
+}
+
+TEST(IntegerOps, ReluInBothSpellings) {
+  EXPECT_EQ((calc<s32, s32>("max.s32.relu %d, %a, %b;", -7, -9)), 0);
+  EXPECT_EQ((calc<s32, s32>("min.relu.s32 %d, %a, %b;", 7, 9)), 7);
+  EXPECT_EQ((calc<u32, u32>("max.s16x2.relu %d, %a, %b;", 0xffff0003, 0xfffe0005)), 5u);
+  EXPECT_EQ((calc<u32, u32>("min.s16x2.relu %d, %a, %b;", 0x00040003, 0xfffe0005)), 3u);
 }
 
 TEST(IntegerOps, Products) {

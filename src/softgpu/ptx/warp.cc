@@ -1,5 +1,6 @@
 // The execution loop of one warp, and the rules by which its fragments take turns.
 #include <bit>
+#include <cstring>
 
 #include "softgpu/ptx/program.h"
 #include "softgpu/ptx/scheduler.h"
@@ -168,6 +169,7 @@ struct Runner {
   Next call(const Inst& in, uint32_t mask);
   Next ret(uint32_t mask);
   Next exit(uint32_t mask);
+  bool collective_by_groups(const Inst& in, uint32_t mask, const uint32_t* members);
   Next collective(const Inst& in, uint32_t mask);
   Next barrier(const Inst& in, uint32_t mask);
   Next cluster_wait(uint32_t mask);
@@ -310,12 +312,54 @@ Next Runner::exit(uint32_t mask) {
   return Next::choose_again;
 }
 
+// The lanes of `mask` that name the same members as its first one.
+uint32_t group_of(uint32_t mask, const uint32_t* members) {
+  const uint32_t first = members[std::countr_zero(mask)];
+  uint32_t group = 0;
+  for (uint32_t l = 0; l < kLanes; ++l) group |= (members[l] == first ? 1u : 0u) << l;
+  return group & mask;
+}
+
+// Groups that are all there, as the tiles of a warp are: one after the other, and the lanes stay together. False, and
+// nothing has happened: some group is not complete.
+bool Runner::collective_by_groups(const Inst& in, uint32_t mask, const uint32_t* members) {
+  for (uint32_t left = mask; left != 0;) {
+    const uint32_t group = group_of(left, members);
+    if (members[std::countr_zero(group)] & warp.alive & ~group) return false;
+    left &= ~group;
+  }
+  uint32_t named[kLanes];  // the operation may write the register
+  std::memcpy(named, members, sizeof named);
+  for (uint32_t left = mask; left != 0 && x.fault == Fault::none;) {
+    const uint32_t group = group_of(left, named);
+    x.mask = x.participants = group;
+    in.fn(x, in);
+    in.inner(x, in);
+    left &= ~group;
+  }
+  return true;
+}
+
 Next Runner::collective(const Inst& in, uint32_t mask) {
   if (mask == 0) {
     ++pc;
     return Next::go_on;
   }
-  const uint32_t members = in.r[5] == kNoRef ? mask : x.reg<uint32_t>(in.r[5])[std::countr_zero(mask)];
+  uint32_t members = mask;
+  if (in.r[5] != kNoRef) {
+    const uint32_t* named = x.reg<uint32_t>(in.r[5]);
+    members = named[std::countr_zero(mask)];
+    if ((in.r[5] & 3) != kConstants) {
+      if (const uint32_t group = group_of(mask, named); group != mask) {
+        if (collective_by_groups(in, mask, named)) {
+          ++pc;
+          return x.fault == Fault::none ? Next::go_on : Next::fault;
+        }
+        split(mask & ~group, pc);  // the others come back to this instruction
+        mask = group;
+      }
+    }
+  }
   const uint32_t missing = members & warp.alive & ~mask;
   if (missing == 0) {
     x.mask = x.participants = mask;

@@ -235,6 +235,38 @@ TEST(Votes, CountTheMembersOfTheMask) {
   EXPECT_EACH(ran, 31 + 32 + 496 + (i == 0 ? 1000 : 0));
 }
 
+// Tiles of a warp: each lane names the members of its own, and all stand at one instruction.
+TEST(Votes, EachTileIsByItself) {
+  EXPECT_EACH(run(kernel(R"(
+  and.b32 %r1, %t, 16;
+  shl.b32 %r2, 0xffff, %r1;
+  redux.sync.add.u32 %d, %t, %r2;)")),
+              (i < 16 ? 120 : 376));
+  EXPECT_EACH(run(kernel(R"(
+  and.b32 %r1, %t, 1;
+  shl.b32 %r2, 0x55555555, %r1;
+  match.any.sync.b32 %r2, 5, %r2;
+  mov.u32 %d, %r2;)")),
+              (i & 1 ? 0xaaaaaaaa : 0x55555555));
+  // One of the groups waits for a lane that comes later.
+  EXPECT_EACH(run(kernel(R"(
+  mov.u32 %r3, 0;
+  setp.eq.u32 %p, %t, 31;
+  @%p bra LATE;
+MEET:
+  and.b32 %r1, %t, 16;
+  shl.b32 %r2, 0xffff, %r1;
+  redux.sync.add.u32 %d, %t, %r2;
+  bra DONE;
+LATE:
+  add.u32 %r3, %r3, 1;
+  setp.lt.u32 %p, %r3, 9;
+  @%p bra LATE;
+  bra MEET;
+DONE:)")),
+              (i < 16 ? 120 : 376));
+}
+
 TEST(Votes, ExitedLanesAreNotWaitedFor) {
   Ran ran = run(kernel(R"(
   mov.u32 %d, 1;
