@@ -1,72 +1,72 @@
-// A hostile client against a worker: records with any operation of the table, any body, any bulk.
-//
-// Input: repeated { op index u16, flags u8, body size u16, bulk size u16, body, bulk }; what the input cannot say is made
-// to fit, so that the fuzzer spends its time behind the framing. Flag 0x80 sends the header as the input has it.
+// A hostile client against a worker: a session over the null driver, fed with records of every row in the table.
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cstring>
-#include <vector>
-
+#include "cuda_abi.h"
+#include "hostile_client.h"
 #include "null_driver.h"
 #include "server/session.h"
-#include "wire/record.h"
+#include "wire/events.h"
+#include "wire_ops.h"
 
 namespace {
 
-constexpr uint16_t kOps[] = {
-#include "wire_op_ids.inc"
-};
+using nm::Kind;
+using nm::fuzz::Item;
+using nm::fuzz::Row;
+#include "cuda_shapes.inc"
 
-template <typename T>
-T take(const uint8_t*& p, size_t& left) {
-  T value{};
-  size_t n = left < sizeof value ? left : sizeof value;
-  memcpy(&value, p, n);
-  p += n;
-  left -= n;
-  return value;
+// What a hostile client answers when its host functions are called: memory of graphs that changed, it says.
+std::vector<uint8_t> events(nm::fuzz::Input& in) {
+  std::vector<uint8_t> out;
+  auto put = [&](const auto& value) {
+    auto* bytes = reinterpret_cast<const uint8_t*>(&value);
+    out.insert(out.end(), bytes, bytes + sizeof value);
+  };
+  for (int answers = in.take<uint8_t>() % 4; answers > 0; answers--) {
+    nm::wire::EventDone done{in.number(), static_cast<uint32_t>(in.number()), 0};
+    put(done);
+    for (uint32_t i = 0; i < std::min(done.updates, 4u); i++) {
+      nm::wire::EventUpdate update{in.number(), in.number(), in.number()};
+      put(update);
+      out.resize(out.size() + std::min<uint64_t>(update.size, 4096), in.take<uint8_t>());
+    }
+  }
+  return out;
+}
+
+// A connection with `bytes` on it and nothing after them.
+bool connection_with(const std::vector<uint8_t>& bytes, nm::Fd* here, nm::Fd* there) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) return false;
+  here->reset(ends[0]);
+  there->reset(ends[1]);
+  int room = 1 << 20;
+  for (int end : ends) setsockopt(end, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+  [[maybe_unused]] ssize_t sent = send(ends[0], bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  shutdown(ends[0], SHUT_WR);
+  return true;
 }
 
 }  // namespace
 
+// Input: what the driver answers (u32), what the client's host functions do, then nm::fuzz::hostile_stream.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size > 64 << 10) return 0;
-  std::vector<uint8_t> stream;
-  uint32_t sequence = 1;
-  while (size > 6) {
-    nm::wire::RecordHeader header{};
-    uint16_t op = take<uint16_t>(data, size);
-    uint8_t flags = take<uint8_t>(data, size);
-    size_t body = std::min<size_t>(take<uint16_t>(data, size) % 1024, size);
-    header.op = kOps[op % std::size(kOps)];
-    header.thread = flags & 3;
-    header.sequence = flags & 4 ? 0 : sequence++;
-    const uint8_t* at = data;
-    data += body, size -= body;
-    size_t bulk = std::min<size_t>(take<uint16_t>(data, size) % 2048, size);
-    header.size = static_cast<uint32_t>(sizeof header + body);
-    header.bulk = bulk;
-    if (flags & 0x80 && body >= sizeof header) memcpy(&header, at, sizeof header);
-    auto* h = reinterpret_cast<const uint8_t*>(&header);
-    stream.insert(stream.end(), h, h + sizeof header);
-    stream.insert(stream.end(), at, at + body);
-    stream.insert(stream.end(), data, data + bulk);
-    data += bulk, size -= bulk;
-  }
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends)) return 0;
-  int room = 1 << 20;
-  setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-  setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-  [[maybe_unused]] ssize_t sent = send(ends[0], stream.data(), stream.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  shutdown(ends[0], SHUT_WR);
+  nm::fuzz::Input in(data, size);
+  nm::fuzz::answer_by(in.take<uint32_t>());
+  const std::vector<uint8_t> answers = events(in);
+  nm::Fd mine, theirs, my_events, their_events;
+  if (!connection_with(nm::fuzz::hostile_stream(in, kCudaRows, kCudaItems, uint8_t(Kind::context)), &mine, &theirs))
+    return 0;
   {
     nm::server::HostFunctions host_functions;
-    nm::server::Session session(nm::server::null_driver(), nm::server::Connection(nm::Fd(ends[1]), true), host_functions);
+    if (!answers.empty() && connection_with(answers, &my_events, &their_events))
+      host_functions.connect(std::move(their_events));
+    nm::server::Session session(nm::server::null_driver(), nm::server::Connection(std::move(theirs), true),
+                                host_functions);
     session.run();
   }
-  close(ends[0]);
   nm::server::reset_null_driver();
   return 0;
 }

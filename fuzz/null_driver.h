@@ -1,6 +1,8 @@
-// A driver table whose functions do nothing and succeed; memory that is asked for is real, up to a limit.
+// A driver table whose functions do nothing and answer as answer.h says; memory that is asked for is real, up to a
+// limit.
 #pragma once
 
+#include "answer.h"
 #include "driver_table.h"
 
 namespace nm::server {

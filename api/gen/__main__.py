@@ -12,6 +12,7 @@ import dispatch
 import docs
 import exports
 import fuzz
+import fuzz_client
 import lock
 import nvml
 import nvml_wire
@@ -52,7 +53,8 @@ def main(argv: list[str]) -> int:
     write(out / "server_args.h", note + dispatch.structs(rows, types))
     write(out / "dispatch.cc", note + dispatch.source(rows, types))
     write(out / "null_driver.inc", note + fuzz.null_driver(cuda, types))
-    write(out / "wire_op_ids.inc", note + fuzz.seeds(rows))
+    write(out / "cuda_shapes.inc", note + fuzz.cuda_shapes(rows, types))
+    write(out / "cuda_calls.inc", note + fuzz_client.cuda_calls(rows, types))
     write(out / "cuda_exports.map", exports.version_script(cuda))
     write(out / "proc_table.inc", note + exports.proc_table(cuda))
     write(out / "unprototyped.inc", note + exports.declarations(cuda))
@@ -79,6 +81,9 @@ def write_nvml(out: Path, note: str, n: nvml.Nvml) -> None:
     write(out / "nvml_stubs.cc", note + nvml_wire.stubs(n))
     write(out / "nvml_table.h", note + nvml_wire.table(n))
     write(out / "nvml_dispatch.cc", note + nvml_wire.dispatch(n))
+    write(out / "nvml_shapes.inc", note + fuzz.nvml_shapes(n))
+    write(out / "nvml_calls.inc", note + fuzz_client.nvml_calls(n))
+    write(out / "null_nvml.inc", note + fuzz.null_nvml(n))
     write(out / "softgpu_nvml_weak.cc", note + nvml.weak_stubs(n))
 
 

@@ -1,0 +1,14 @@
+// What the null drivers answer: success mostly, and what an input says now and then, so that errors are walked, too.
+#pragma once
+
+#include <cstdint>
+
+namespace nm::fuzz {
+
+// 0: success always. Begins anew for every input.
+void answer_by(uint32_t pattern);
+
+// The next answer, a CUresult or an nvmlReturn_t.
+int answer();
+
+}  // namespace nm::fuzz
