@@ -476,6 +476,7 @@ bool Lowering::instruction(const ast::Instruction& in) {
   if (!known) good = lower_warp(*this, w, known);
   if (!known) good = lower_mbarrier(*this, w, known);
   if (!known) good = lower_matrix(*this, w, known);
+  if (!known) good = lower_tile(*this, w, known);
   if (!known) return fail("this instruction is not supported by the software GPU");
   if (!good) return errors_.empty() ? fail("this form is not supported by the software GPU") : false;
   if (std::string left = w.left(); !left.empty())

@@ -141,7 +141,9 @@ bool lower_memory(Lowering& low, Words& w, bool& known);
 bool lower_warp(Lowering& low, Words& w, bool& known);
 bool lower_mbarrier(Lowering& low, Words& w, bool& known);
 bool lower_matrix(Lowering& low, Words& w, bool& known);
+bool lower_tile(Lowering& low, Words& w, bool& known);
 bool lower_copy_arrival(Lowering& low, Words& w);  // cp.async.mbarrier
+bool lower_bulk_copy(Lowering& low, Words& w);     // cp.async.bulk
 
 // registers.cc: a slot for each register the body mentions; those that live within one basic block share slots.
 // Answers the bytes of the frame; `slots` in the order of fn.regs, byte offsets.

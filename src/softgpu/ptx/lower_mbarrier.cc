@@ -1,6 +1,7 @@
-// mbarrier and cp.async.mbarrier.
+// mbarrier, cp.async.mbarrier and cp.async.bulk.
 #include "softgpu/ptx/lower.h"
 #include "softgpu/ptx/ops_mbarrier.h"
+#include "softgpu/ptx/ops_space.h"
 
 namespace nm::softgpu::ptx {
 namespace {
@@ -77,6 +78,57 @@ bool lower_copy_arrival(Lowering& low, Words& w) {
   if (!low.arity(w, 1, 1) || !low.address(w[0], in, 8, true)) return false;
   // The copies are done already. Without .noinc the arrival is balanced by an increment: nothing changes.
   return !counts || emit_mbarrier(low, in);
+}
+
+// cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [dst], [src], size, [mbar];
+// cp.async.bulk.global.shared::cta.bulk_group [dst], [src], size;  done at once, so that groups are never pending.
+bool lower_bulk_copy(Lowering& low, Words& w) {
+  if (w.take("commit_group")) return low.arity(w, 0, 0);
+  if (w.take("wait_group")) {
+    w.take("read");
+    return low.arity(w, 1, 1);
+  }
+  if (w.take("prefetch")) {
+    w.take("L2");
+    w.take("global");
+    w.take("L2::cache_hint");
+    return low.arity(w, 2, 3);
+  }
+  const std::vector<std::string_view>& mods = w.in().mods;  // async, bulk, target, source, how it ends
+  if (mods.size() < 5 || w.has("tensor") || w.has("multicast::cluster") || w.has("cp_mask"))
+    return low.fail("this form is not supported");
+  const bool to_shared = mods[2] == "shared::cluster" || mods[2] == "shared::cta";
+  const bool from_shared = mods[3] == "shared::cta";
+  if ((!to_shared && mods[2] != "global") || (!from_shared && mods[3] != "global") || (!to_shared && !from_shared))
+    return low.fail("no copy between these state spaces");
+  w.take(mods[2]);
+  w.take(mods[3]);
+  w.take("L2::cache_hint");
+  const bool by_barrier = w.take("mbarrier::complete_tx::bytes");
+  if (by_barrier != to_shared || (!by_barrier && !w.take("bulk_group"))) return low.fail("no way to see its end");
+  if (!low.arity(w, by_barrier ? 4 : 3, by_barrier ? 5 : 4)) return false;
+  Inst to, from;
+  if (to_shared) to.space = Space::shared;
+  if (from_shared) from.space = Space::shared;
+  if (!low.address(w[0], to, 16, true) || !low.address(w[1], from, 16, false)) return false;
+  const Ref size = low.source(w[2], Type::u32), shift = low.constant(to.imm, 8);
+  if (size == kNoRef) return false;
+  Inst& copy = low.emit(copy_bulk);
+  copy.r[0] = from.r[4];
+  copy.r[1] = size;
+  copy.r[3] = shift;
+  copy.r[4] = to.r[4];
+  copy.imm = from.imm;
+  copy.mode = from.width;
+  copy.width = to.width;
+  copy.space = to.space;
+  copy.flags = from_shared ? 1 : 0;
+  if (!by_barrier) return true;
+  Inst done;
+  done.mode = static_cast<uint8_t>(MBarrierOp::complete_tx);
+  done.space = Space::shared;
+  done.r[1] = size;
+  return low.address(w[3], done, 8, true) && emit_mbarrier(low, done);
 }
 
 bool lower_mbarrier(Lowering& low, Words& w, bool& known) {

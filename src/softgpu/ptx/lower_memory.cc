@@ -227,6 +227,7 @@ bool hint(Lowering& low, Words& w) {
 // cp.async.{ca,cg}.shared.global [dst], [src], size{, ignored-or-src-size};  done at once.
 bool copy_async(Lowering& low, Words& w) {
   if (!w.take("async")) return low.fail("only cp.async is supported");
+  if (w.take("bulk")) return lower_bulk_copy(low, w);
   if (w.take("commit_group") || w.take("wait_all")) return low.arity(w, 0, 0);
   if (w.take("wait_group")) return low.arity(w, 1, 1);
   if (w.take("mbarrier")) return lower_copy_arrival(low, w);

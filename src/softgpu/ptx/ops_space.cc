@@ -161,4 +161,22 @@ void copy_global_to_shared(Exec& x, const Inst& in) {
   });
 }
 
+void copy_bulk(Exec& x, const Inst& in) {
+  const uint64_t shift = x.reg<uint64_t>(in.r[3])[0];
+  each(x.mask, [&](uint32_t l) {
+    if (x.fault != Fault::none) return;
+    uint64_t from = in.imm + (in.mode == 8 ? x.reg<uint64_t>(in.r[0])[l] : x.reg<uint32_t>(in.r[0])[l]);
+    uint64_t to = shift + (in.width == 8 ? x.reg<uint64_t>(in.r[4])[l] : x.reg<uint32_t>(in.r[4])[l]);
+    if (in.flags & 1) from = x.shared_begin + (from & 0xffffffff);
+    if (in.space == Space::shared) to = x.shared_begin + (to & 0xffffffff);
+    const uint64_t bytes = x.reg<uint32_t>(in.r[1])[l];
+    if ((from | to | bytes) & 15) {
+      return x.raise(Fault::misaligned_address, l, "cp.async.bulk whose addresses or size are no multiples of 16");
+    }
+    if (!readable(x, l, from, bytes, false) || !readable(x, l, to, bytes, true))
+      return x.raise(Fault::illegal_address, l, "cp.async.bulk from or to what is no memory of the kernel");
+    std::memmove(reinterpret_cast<char*>(to), reinterpret_cast<const char*>(from), bytes);
+  });
+}
+
 }  // namespace nm::softgpu::ptx

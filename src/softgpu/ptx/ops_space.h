@@ -25,4 +25,8 @@ void cluster_rank_of(Exec& x, const Inst& in);
 // r[2]: how many to take, the rest zero; or, flags 1, a predicate that says to write zeros.
 void copy_global_to_shared(Exec& x, const Inst& in);
 
+// cp.async.bulk: r[1] bytes (a multiple of 16) from r[0] + imm to r[4] + the constant r[3]. mode, width: address bytes of
+// source and target; space: that of the target; flags 1: the source is shared memory.
+void copy_bulk(Exec& x, const Inst& in);
+
 }  // namespace nm::softgpu::ptx
