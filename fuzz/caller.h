@@ -52,6 +52,11 @@ class Caller {
     words[0] = tag;
     return words;
   }
+  template <typename T>
+  void look(const T* values, size_t count) {
+    auto* bytes = reinterpret_cast<const uint8_t*>(values);
+    for (size_t i = 0; i < count * sizeof(T); i++) seen_ = seen_ + bytes[i];
+  }
   // Of an array that `n` counts.
   template <typename N>
   static size_t length(N n) {
@@ -76,6 +81,7 @@ class Caller {
   }
 
   Input in_;
+  volatile uint8_t seen_ = 0;
 };
 
 }  // namespace nm::fuzz

@@ -126,8 +126,10 @@ class Shaper {
  private:
   uint64_t count(const Item& i) {
     auto c = in_.take<uint8_t>();
-    if (i.what == 'n' || i.what == 'B') return c < 224 ? c % 9 : in_.number();
-    return c % 5;
+    if (c < 128) return c % 5;
+    if (c < 192) return 16 * (c % 6);  // lists of structs that travel as bytes
+    if (c < 224) return c;
+    return i.what == 'n' || i.what == 'B' ? in_.number() : c % 9;
   }
   void raw(size_t size) {
     bytes_.assign(size, 0);

@@ -49,7 +49,14 @@ def cuda_call(row: Row, types: Types) -> list[str]:
     # An array is exactly as long as the call is told, so that one element too many is found.
     then += [f"{a.name}.pop_back(); {a.name}.shrink_to_fit();" for a in row.args
              if a.is_array or a.kind in ("bulk_in", "bulk_out")]
-    return first + then + [f"remote::{row.name}({', '.join(args)});"]
+    return first + then + looking(row, f"remote::{row.name}({', '.join(args)})")
+
+
+def looking(row: Row | nvml.Row, call: str) -> list[str]:
+    """A program that was told of so many elements looks at each of them."""
+    walked = [a for a in row.args if getattr(a, "star", False)]
+    return [call + ";"] if not walked else [f"if ({call} == 0) {{",
+                                            *(f"  if ({a.name}.data()) c.look({a.name}.data(), {a.count});" for a in walked), "}"]
 
 
 def cuda_calls(rows: list[Row], types: Types) -> str:
@@ -86,7 +93,7 @@ def nvml_call(row: nvml.Row, n: nvml.Nvml) -> list[str]:
             element = "char" if a.type == "char" else "uint8_t" if a.type == "byte" else base
             then.append(f"std::vector<{element}> {x}(c.length({a.count})); {x}.shrink_to_fit();")
             args.append(f"{x}.data()")
-    return first + then + [f"remote::{row.name}({', '.join(args)});"]
+    return first + then + looking(row, f"remote::{row.name}({', '.join(args)})")
 
 
 def nvml_calls(n: nvml.Nvml) -> str:

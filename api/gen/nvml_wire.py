@@ -19,7 +19,7 @@ def signature(r: Row, n: Nvml) -> str:
 # ---- client ----
 
 def client_body(r: Row, n: Nvml) -> list[str]:
-    checks, enc, inouts, outs = [], [], [], []
+    checks, enc, inouts, outs, late = [], [], [], [], []
     for a in r.args:
         x = a.name
         if a.dir and not a.star or a.type == "cstr":
@@ -43,6 +43,8 @@ def client_body(r: Row, n: Nvml) -> list[str]:
         elif a.count and a.star:
             enc.append(f"w.u64({x} != nullptr);")
             outs.append(f"if ({x}) read_some(r, {x}, {a.count}_room);")
+            # A program walks as many elements as it is told: no more than it has.
+            late.append(f"if ({x} && *{a.count} > {a.count}_room) r.refuse();")
         elif a.count:
             size = f"{a.count if a.count.isdigit() else a.count + '_room'}"
             scale = "" if a.type in ("char", "byte") else f" * sizeof *{x}"
@@ -63,6 +65,7 @@ def client_body(r: Row, n: Nvml) -> list[str]:
             outs.append(f"read_handle(r, {x});")
         else:
             outs.append(f"read_number(r, {x});")
+    outs += late
     # A struct that points to others says how many; its counter must be read before the call changes it.
     checks.sort(key=lambda c: "_room" in c or "version" in c)
     out = [f'Call call({r.id}, "{r.name}");', *checks, "wire::Writer& w = call.args(); (void)w;", *enc]

@@ -33,7 +33,7 @@ def as_u64(arg: Arg, value: str) -> str:
 
 
 def body(row: Row, types: Types) -> list[str]:
-    checks, enc, dec, mint, undo = [], [], [], [], []
+    checks, enc, dec, late, mint, undo = [], [], [], [], [], []
     outs = False
     for a in row.args:
         n = a.name
@@ -83,6 +83,8 @@ def body(row: Row, types: Types) -> list[str]:
                 if a.star:
                     enc.append(f"w.u64({n} != nullptr);")
                     dec.append(f"if ({n}) read_array(r, {n}, {a.count}_room);")
+                    # A program walks as many elements as it is told: no more than it has.
+                    late.append(f"if ({n} && *{a.count} > {a.count}_room) r.refuse();")
                     checks.append(f"size_t {a.count}_room = {a.count} ? *{a.count} : 0; (void){a.count}_room;")
                 else:
                     checks.append(f"if (!{n} && {count(a, row)}) return CUDA_ERROR_INVALID_VALUE;")
@@ -127,7 +129,7 @@ def body(row: Row, types: Types) -> list[str]:
     if outs:
         out.append("if (result != CUDA_SUCCESS) return result;")
         if dec:
-            out += ["wire::Reader& r = call.reply();"] + dec + ["if (r.bad()) return call.malformed();"]
+            out += ["wire::Reader& r = call.reply();"] + dec + late + ["if (r.bad()) return call.malformed();"]
         out += set_new + undo + ["return CUDA_SUCCESS;"]
     else:
         if undo:
