@@ -1,9 +1,11 @@
 #include "client/export_tables.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <array>
+#include <atomic>
 #include <utility>
 #include <vector>
 
@@ -165,11 +167,26 @@ struct Tables {
   }
 };
 
+// The runtime gives up without a reason when it gets no table; this is the reason.
+void say_why_no_runtime() {
+  static std::atomic<bool> said = false;
+  Client* client = Client::get();
+  if (!client || getenv("NEARMETAL_QUIET") || said.exchange(true)) return;
+  const auto& devices = client->facts().devices;
+  fprintf(stderr,
+          "nearmetal: the server at %s serves \"%s\", which runs programs of the CUDA driver API. The CUDA runtime in this "
+          "program asks for a genuine NVIDIA driver and will not start; serve a real GPU to run it (nearmetal serve, on a "
+          "machine that has one).\n",
+          client->channel().address().text().c_str(), devices.empty() ? "no device" : devices[0].name.c_str());
+}
+
 const uint64_t* table(const Uuid& id) {
   // Both of these exist only where a genuine driver stands at the other end, which is known after cuInit.
   if (id == kCudart || id == kIntegrity) {
     if (!Client::get()) Client::start();
-    return id == kCudart ? cudart_table() : integrity_table();
+    if (id == kIntegrity) return integrity_table();
+    if (!cudart_table()) say_why_no_runtime();
+    return cudart_table();
   }
   static const auto* tables = new Tables;
   if (id == kHooks) return tables->hooks;

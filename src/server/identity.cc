@@ -43,9 +43,12 @@ const uint64_t* table(const DriverTable& driver, const unsigned char* id) {
 }  // namespace
 
 wire::IdentityPlace identity_place(const DriverTable& driver) {
-  const uint64_t* cudart = table(driver, kCudart);
+  // Nothing of the kind here means that no runtime will be served, and then its own table is not asked for: the software
+  // GPU takes that question for a program's and tells it why it will not start. The client says so, to a program that is.
   const uint64_t* integrity = table(driver, kIntegrity);
-  if (!cudart || !integrity || integrity[0] < 16) return {};
+  if (!integrity || integrity[0] < 16) return {};
+  const uint64_t* cudart = table(driver, kCudart);
+  if (!cudart) return {};
   return {reinterpret_cast<uint64_t>(cudart), cudart[0], reinterpret_cast<uint64_t>(integrity), integrity[0], integrity[1]};
 }
 
