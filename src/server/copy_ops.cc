@@ -27,15 +27,16 @@ void give_back(Session& s, Parts& parts) {
 
 // A chunk, after waiting for earlier copies to finish if all are in use. Our memory and our questions about events are
 // none of the client's: a capture in another of its threads does not break over them.
-bool take_chunk(Session& s, size_t size, Staging::Chunk* out) {
+CUresult take_chunk(Session& s, size_t size, Staging::Chunk* out) {
   RelaxedCapture relaxed(s.driver());
-  while (!s.staging().take(size, s.context(), out)) {
-    if (s.completions().empty() && !s.connection().flush()) return false;
-    if (s.completions().empty()) return false;
+  for (;;) {
+    CUresult e = s.staging().take(size, s.context(), out);
+    if (e != CUDA_ERROR_OUT_OF_MEMORY) return e;
+    if (s.completions().empty() && !s.connection().flush()) return e;
+    if (s.completions().empty()) return e;
     s.completions().progress();
     s.connection().flush();
   }
-  return true;
 }
 
 CUDA_MEMCPY3D_PEER host_side(CUDA_MEMCPY3D_PEER c, void* packed, bool to_device) {
@@ -99,7 +100,7 @@ CUresult nm_copy_in(Session& s, args::nm_copy_in& a, outs::nm_copy_in&) {
   for (uint64_t done = 0; done < a.size;) {
     size_t n = std::min<uint64_t>(a.size - done, Staging::kChunk);
     Staging::Chunk chunk;
-    if (!take_chunk(s, n, &chunk)) return CUDA_ERROR_OUT_OF_MEMORY;
+    if (CUresult e = take_chunk(s, n, &chunk)) return e;
     n = std::min(n, chunk.size);
     if (!s.read_bulk(chunk.data, n)) return CUDA_ERROR_UNKNOWN;
     CUresult e = s.driver().cuMemcpyHtoDAsync_v2(a.dst + done, chunk.data, n, a.stream);
@@ -135,9 +136,9 @@ CUresult nm_copy_out(Session& s, args::nm_copy_out& a, outs::nm_copy_out&) {
     for (uint64_t done = 0; done < a.size;) {
       size_t n = std::min<uint64_t>(a.size - done, Staging::kChunk);
       Staging::Chunk chunk;
-      if (!take_chunk(s, n, &chunk)) {
+      if (CUresult e = take_chunk(s, n, &chunk)) {
         give_back(s, *parts);
-        return CUDA_ERROR_OUT_OF_MEMORY;
+        return e;
       }
       n = std::min(n, chunk.size);
       parts->chunks.push_back(chunk);

@@ -2,23 +2,23 @@
 
 namespace nm::server {
 
-bool Staging::take(size_t size, CUcontext context, Chunk* out) {
+CUresult Staging::take(size_t size, CUcontext context, Chunk* out) {
   bool is_small = size <= kSmall;
   auto& spare = is_small ? small_ : large_;
   if (!spare.empty()) {
     *out = spare.back();
     spare.pop_back();
-    return true;
+    return CUDA_SUCCESS;
   }
   auto& made = is_small ? made_small_ : made_large_;
-  if (made >= (is_small ? kMaxSmall : kMaxChunks)) return false;
+  if (made >= (is_small ? kMaxSmall : kMaxChunks)) return CUDA_ERROR_OUT_OF_MEMORY;
   // Portable: chunks serve whichever context comes next.
   void* data = nullptr;
   size_t bytes = is_small ? kSmall : kChunk;
-  if (driver_.cuMemHostAlloc(&data, bytes, CU_MEMHOSTALLOC_PORTABLE) != CUDA_SUCCESS) return false;
+  if (CUresult e = driver_.cuMemHostAlloc(&data, bytes, CU_MEMHOSTALLOC_PORTABLE)) return e;
   made++;
   *out = {static_cast<uint8_t*>(data), bytes, context};
-  return true;
+  return CUDA_SUCCESS;
 }
 
 void Staging::give_back(const Chunk& chunk) { (chunk.size == kSmall ? small_ : large_).push_back(chunk); }

@@ -23,9 +23,9 @@ class Staging {
 
   explicit Staging(const DriverTable& driver) : driver_(driver) {}
 
-  // A chunk of at least min(size, kChunk) bytes; the current context must be live. False: none is free and no more may
-  // be made, or the driver has no memory.
-  bool take(size_t size, CUcontext context, Chunk* out);
+  // A chunk of at least min(size, kChunk) bytes; the current context must be live. OUT_OF_MEMORY: none is free and no
+  // more may be made, or the driver has no memory. Another error is the context's own, after a fault.
+  CUresult take(size_t size, CUcontext context, Chunk* out);
   void give_back(const Chunk& chunk);
   void forget(CUcontext context);
 

@@ -2,19 +2,6 @@
 #include "server/session.h"
 #include "server_args.h"
 
-namespace nm::server {
-namespace {
-
-// An event may be done although what came before it faulted: the context knows.
-CUresult confirm(Session& s, CUresult result) {
-  if (result != CUDA_SUCCESS || s.any_capture()) return result;
-  CUresult now = s.driver().cuStreamQuery(nullptr);
-  return now == CUDA_ERROR_NOT_READY ? CUDA_SUCCESS : now;
-}
-
-}  // namespace
-}  // namespace nm::server
-
 namespace nm::server::hand {
 
 CUresult cuStreamSynchronize(Session& s, args::cuStreamSynchronize& a, outs::cuStreamSynchronize&) {
@@ -26,7 +13,7 @@ CUresult cuStreamSynchronize(Session& s, args::cuStreamSynchronize& a, outs::cuS
   }
   if (s.driver().cuStreamQuery(a.stream) == CUDA_SUCCESS) return CUDA_SUCCESS;
   auto later = s.later();
-  CUresult e = s.completions().after(s.context(), a.stream, [&s, later](CUresult result) { s.reply(later, confirm(s, result)); });
+  CUresult e = s.completions().after(s.context(), a.stream, [&s, later](CUresult result) { s.reply(later, result); });
   return e == CUDA_SUCCESS ? kDeferred : e;
 }
 
@@ -34,7 +21,7 @@ CUresult cuEventSynchronize(Session& s, args::cuEventSynchronize& a, outs::cuEve
   CUresult e = s.driver().cuEventQuery(a.event);
   if (e != CUDA_ERROR_NOT_READY) return e;
   auto later = s.later();
-  s.completions().after_event(s.context(), a.event, [&s, later](CUresult result) { s.reply(later, confirm(s, result)); });
+  s.completions().after_event(s.context(), a.event, [&s, later](CUresult result) { s.reply(later, result); });
   return kDeferred;
 }
 
@@ -46,7 +33,7 @@ CUresult cuCtxSynchronize_v2(Session& s, args::cuCtxSynchronize_v2& a, outs::cuC
   // The legacy stream waits for all streams that wait for it; those that do not are waited for one by one.
   auto later = s.later();
   CUresult e = s.completions().after_all(s.context(), s.take_used_streams(), s.take_retired(),
-                                         [&s, later](CUresult result) { s.reply(later, confirm(s, result)); });
+                                         [&s, later](CUresult result) { s.reply(later, result); });
   return e == CUDA_SUCCESS ? kDeferred : s.driver().cuCtxSynchronize();
 }
 
