@@ -117,6 +117,8 @@ def body(row: Row, types: Types) -> list[str]:
     checks = [c for c in checks if "_room" not in c] + deref
     out = ["if (CUresult e = enter()) return e;"] + checks + mint
     out += [f"Call call(op::{row.name});", "wire::Writer& w = call.args(); (void)w;"] + enc
+    if row.mode == "async":
+        out += [f"call.in_stream({a.name}_h);" for a in row.args if a.kind == "handle" and a.type == "stream"]
     drop = [f"release_handle(Kind::{a.type}, {a.name}_h);" for a in row.args if a.kind == "new"]
     set_new = [f"*{a.name} = from_handle<{types.handles[a.type]}>({a.name}_h);" for a in row.args if a.kind == "new"]
     if row.mode == "async":

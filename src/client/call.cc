@@ -6,10 +6,19 @@
 #include "client/client.h"
 #include "client/context.h"
 #include "client/thread_state.h"
-#include "client/stream.h"
 #include "wire_ops.h"
 
 namespace nm::client {
+namespace {
+
+thread_local bool t_answered = false;
+
+}  // namespace
+
+Answered::Answered(bool wanted) : before_(t_answered) { t_answered = t_answered || wanted; }
+Answered::~Answered() { t_answered = before_; }
+bool Answered::wanted() { return t_answered; }
+
 Call::Call(uint16_t op) : op_(op), context_(current_context()), body_(std::move(thread_state().scratch)), writer_(body_) {
   body_.clear();
 }
@@ -47,8 +56,9 @@ void Call::trace(const char* how, CUresult result) {
 
 CUresult Call::post() {
   Client& client = *Client::get();
-  // While something is captured, what cannot be captured fails at the call: the capture ends with it.
-  if (client.strict() || active_captures()) [[unlikely]] return surface(wait());
+  if (client.strict() || Answered::wanted() || (active_captures() && capture_wants_answer(op_, stream_))) [[unlikely]] {
+    return surface(wait());
+  }
   if (CUresult e = context_error(context_)) return e;
   if (body_.size() + sizeof(wire::RecordHeader) > wire::kMaxRecord) return CUDA_ERROR_INVALID_VALUE;
   bool ok = client.channel().post(header(), body_, bulk_, fd_);
@@ -66,7 +76,10 @@ CUresult Call::wait() {
   if (client.traced()) [[unlikely]] trace("waited for", result);
   if (!ok) return result;
   if (pending_.deferred) keep_error(context_, static_cast<CUresult>(pending_.deferred));
-  if (result != CUDA_SUCCESS) keep_if_sticky(context_, result);
+  if (result != CUDA_SUCCESS) {
+    keep_if_sticky(context_, result);
+    if (active_captures()) capture_was_answered(result);
+  }
   reader_.emplace(pending_.body);
   return result;
 }

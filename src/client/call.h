@@ -5,11 +5,25 @@
 #include <optional>
 #include <vector>
 
+#include "client/capture.h"
 #include "client/channel.h"
 #include "cuda_abi.h"
 #include "wire/codec.h"
 
 namespace nm::client {
+
+// While it lives, what this thread would post is answered before it returns.
+class Answered {
+ public:
+  explicit Answered(bool wanted);
+  ~Answered();
+  Answered(const Answered&) = delete;
+  Answered& operator=(const Answered&) = delete;
+  static bool wanted();
+
+ private:
+  bool before_;
+};
 
 class Call {
  public:
@@ -25,7 +39,10 @@ class Call {
   // The context the server makes current; by default the calling thread's.
   void in_context(uint64_t context) { context_ = context; }
 
-  // Sends without waiting. An error is one that is known already (a sticky one, a lost server).
+  // The stream that the call is ordered in.
+  void in_stream(uint64_t stream) { stream_ = stream; }
+
+  // Sends without waiting, unless the program has to hear the answer (client/capture.h, Answered). An error is one that is known already (a sticky one, a lost server).
   CUresult post();
   // Sends and waits. Errors of earlier posted work are kept for surface().
   CUresult wait();
@@ -43,6 +60,7 @@ class Call {
   uint16_t op_;
   int fd_ = -1;
   uint64_t context_;
+  uint64_t stream_ = kNoStream;
   const void* bulk_ = nullptr;
   uint64_t bulk_size_ = 0;
   std::vector<uint8_t> body_;

@@ -1,13 +1,17 @@
 // Stream capture. As long as nothing is captured in this process, every question about it is answered here.
+#include "client/capture.h"
+
 #include <string.h>
 
+#include <atomic>
 #include <map>
 #include <mutex>
-#include <set>
 #include <vector>
 
 #include "client/call.h"
+#include "client/capture_state.h"
 #include "client/client.h"
+#include "client/context.h"
 #include "client/handles.h"
 #include "client/stream.h"
 #include "remote.h"
@@ -15,11 +19,13 @@
 namespace nm::client {
 namespace {
 
+using Part = CaptureState::Part;
+
+std::atomic<int> g_open{0};
 std::mutex g_mutex;
-// Streams in which a capture began and has not ended.
-std::set<uint64_t>& origins() {
-  static auto* all = new std::set<uint64_t>;
-  return *all;
+CaptureState& state() {  // the lock is held
+  static auto* s = new CaptureState;
+  return *s;
 }
 
 // What cuStreamGetCaptureInfo points to: valid until the next call for the stream.
@@ -34,16 +40,46 @@ std::map<uint64_t, Dependencies>& dependencies() {
 
 thread_local CUstreamCaptureMode t_mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
 
-void begun(uint64_t stream) {
+// What changes the number of open captures.
+template <typename F>
+void change(F&& f) {
   std::lock_guard lock(g_mutex);
-  if (origins().insert(stream).second) capture_begins();
+  f(state());
+  g_open = state().open();
+  if (g_open == 0) dependencies().clear();
+}
+
+void begun(uint64_t stream) {
+  uint64_t context = stream_context(stream);
+  change([&](CaptureState& s) { s.begin(stream, context ? context : current_context()); });
 }
 
 void ended(uint64_t stream) {
+  change([&](CaptureState& s) { s.end(stream); });
+}
+
+Part part_of(uint64_t stream) {
   std::lock_guard lock(g_mutex);
-  if (!origins().erase(stream)) return;
-  capture_ends();
-  dependencies().erase(stream);
+  return state().part(stream);
+}
+
+// Only the driver knows whether the legacy stream may be asked about, and what has become of a capture.
+bool is_certainly_none(uint64_t stream) {
+  constexpr uint64_t kLegacy = 1;
+  return active_captures() == 0 || (stream > kLegacy && part_of(stream) == Part::none);
+}
+
+void note_record(CUevent event, CUstream stream, bool external) {
+  uint64_t handle;
+  if (resolve_stream(stream, &handle) != CUDA_SUCCESS) return;
+  std::lock_guard lock(g_mutex);
+  state().record(as_handle(event), handle, external);
+}
+
+void heard(uint64_t stream, CUstreamCaptureStatus status) {
+  std::lock_guard lock(g_mutex);
+  state().settle(stream, status != CU_STREAM_CAPTURE_STATUS_NONE);
+  if (status == CU_STREAM_CAPTURE_STATUS_INVALIDATED) state().doubt();
 }
 
 CUresult begin(Call& call, uint64_t stream) {
@@ -68,7 +104,7 @@ CUresult ask(CUstream stream, Info* out) {
   if (CUresult e = enter()) return e;
   uint64_t handle;
   if (CUresult e = resolve_stream(stream, &handle)) return e;
-  if (active_captures() == 0) {
+  if (is_certainly_none(handle)) {
     count_local();
     return CUDA_SUCCESS;
   }
@@ -78,6 +114,7 @@ CUresult ask(CUstream stream, Info* out) {
   if (CUresult e = remote::nm_capture_info(stream, &status, &id, &out->graph, &nodes, &edges)) return e;
   out->id = id;
   out->status = static_cast<CUstreamCaptureStatus>(status);
+  heard(handle, out->status);
   if (nodes.size() % sizeof(CUgraphNode) || edges.size() != nodes.size()) return CUDA_ERROR_UNKNOWN;
   std::lock_guard lock(g_mutex);
   Dependencies& d = dependencies()[handle];
@@ -98,7 +135,67 @@ CUresult ask(CUstream stream, Info* out) {
 
 }  // namespace
 
-void stream_destroyed(uint64_t handle) { ended(handle); }
+int active_captures() { return g_open.load(std::memory_order_relaxed); }
+
+CUresult is_captured(CUstream stream, bool* out) {
+  *out = false;
+  if (active_captures() == 0) [[likely]] return CUDA_SUCCESS;
+  uint64_t handle;
+  if (CUresult e = resolve_stream(stream, &handle)) return e;
+  Part part = part_of(handle);
+  if (part == Part::may) {
+    CUstreamCaptureStatus status;
+    if (CUresult e = remote::cuStreamIsCapturing(stream, &status)) return e;
+    heard(handle, status);
+    part = part_of(handle);
+  }
+  *out = part == Part::surely;
+  return CUDA_SUCCESS;
+}
+
+bool capture_wants_answer(uint16_t op, uint64_t stream) {
+  constexpr uint64_t kLegacy = 1;
+  switch (op) {
+    // Harmless to every capture: no driver refuses them, and no graph contains them.
+    case op::cuEventCreate:
+    case op::cuEventDestroy_v2:
+    case op::cuFuncSetCacheConfig:
+    case op::cuKernelSetAttribute:
+    case op::cuKernelSetCacheConfig:
+    case op::nm_capture_mode:
+    case op::nm_graph_feed:
+    case op::nm_managed_write:
+    case op::nm_mirror_write:
+      return false;
+    // They name a stream and are not enqueued in it.
+    case op::cuGraphUpload:
+    case op::cuStreamCopyAttributes:
+    case op::cuStreamSetAttribute:
+      return part_of(stream) != Part::none;
+  }
+  // May wait or free, or would have to wait for a captured stream: which of it is forbidden only the driver knows.
+  if (stream == kNoStream || stream <= kLegacy) return true;
+  std::lock_guard lock(g_mutex);
+  return state().is_doubted(stream);
+}
+
+void capture_was_answered(CUresult result) {
+  if (result < CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED || result > CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD) return;
+  std::lock_guard lock(g_mutex);
+  state().doubt();
+}
+
+void note_event_record(CUevent event, CUstream stream) {
+  if (active_captures()) note_record(event, stream, false);
+}
+
+void stream_destroyed(uint64_t handle) {
+  if (active_captures()) ended(handle);
+}
+
+void context_destroyed(uint64_t context) {
+  if (active_captures()) change([&](CaptureState& s) { s.end_context(context); });
+}
 
 }  // namespace nm::client
 
@@ -175,10 +272,14 @@ NM_EXPORT CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus* s
   if (!status) return CUDA_ERROR_INVALID_VALUE;
   uint64_t handle;
   if (CUresult e = resolve_stream(stream, &handle)) return e;
-  if (active_captures()) return remote::cuStreamIsCapturing(stream, status);
-  *status = CU_STREAM_CAPTURE_STATUS_NONE;
-  count_local();
-  return CUDA_SUCCESS;
+  if (is_certainly_none(handle)) {
+    *status = CU_STREAM_CAPTURE_STATUS_NONE;
+    count_local();
+    return CUDA_SUCCESS;
+  }
+  CUresult result = remote::cuStreamIsCapturing(stream, status);
+  if (result == CUDA_SUCCESS) heard(handle, *status);
+  return result;
 }
 
 NM_EXPORT CUresult cuStreamGetCaptureInfo(CUstream stream, CUstreamCaptureStatus* status, uint64_t* id) {
@@ -211,6 +312,27 @@ NM_EXPORT CUresult cuStreamGetCaptureInfo_v3(CUstream stream, CUstreamCaptureSta
 NM_EXPORT CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus* status, uint64_t* id,
                                              CUgraph* graph, const CUgraphNode** nodes, size_t* count) {
   return cuStreamGetCaptureInfo_v3(stream, status, id, graph, nodes, nullptr, count);
+}
+
+// Events carry a capture from stream to stream.
+NM_EXPORT CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned flags) {
+  if (active_captures()) [[unlikely]] note_record(event, stream, flags & CU_EVENT_RECORD_EXTERNAL);
+  return flags ? remote::cuEventRecordWithFlags(event, stream, flags) : remote::cuEventRecord(event, stream);
+}
+
+NM_EXPORT CUresult cuEventRecord(CUevent event, CUstream stream) { return cuEventRecordWithFlags(event, stream, 0); }
+
+NM_EXPORT CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) {
+  if (active_captures() == 0) [[likely]] return remote::cuStreamWaitEvent(stream, event, flags);
+  uint64_t handle;
+  if (CUresult e = resolve_stream(stream, &handle)) return e;
+  bool refused;
+  {
+    std::lock_guard lock(g_mutex);
+    refused = state().wait(handle, as_handle(event), flags & CU_EVENT_WAIT_EXTERNAL);
+  }
+  Answered answered(refused);
+  return remote::cuStreamWaitEvent(stream, event, flags);
 }
 
 NM_EXPORT CUresult cuStreamUpdateCaptureDependencies_v2(CUstream stream, const CUgraphNode* nodes, const CUgraphEdgeData* edges,

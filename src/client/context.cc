@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "client/call.h"
+#include "client/capture.h"
 #include "client/client.h"
 #include "client/handles.h"
 #include "client/local_storage.h"
@@ -138,6 +139,7 @@ void drop_context(uint64_t context) {
   State* s = find(context);
   if (!s || !s->green) return;
   drop_local_storage(context);
+  context_destroyed(context);
   s->live = false;
 }
 
@@ -225,6 +227,7 @@ NM_EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev) {
     if (--s->retained > 0) return CUDA_SUCCESS;
   }
   drop_local_storage(s->handle);
+  context_destroyed(s->handle);
   forget_context_memory(s->handle);
   CUresult result = remote::cuDevicePrimaryCtxRelease_v2(dev);
   s->sticky = 0;
@@ -239,6 +242,7 @@ NM_EXPORT CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev) {
   State* s = primary_state(dev);
   if (!s) return CUDA_ERROR_INVALID_DEVICE;
   drop_local_storage(s->handle);
+  context_destroyed(s->handle);
   forget_context_memory(s->handle);
   s->sticky = 0;
   s->deferred = 0;
@@ -309,6 +313,7 @@ NM_EXPORT CUresult cuCtxDestroy_v2(CUcontext ctx) {
   if (CUresult e = bind(ctx, &s)) return e;
   if (s->primary || s->green) return CUDA_ERROR_INVALID_CONTEXT;
   drop_local_storage(s->handle);
+  context_destroyed(s->handle);
   forget_context_memory(s->handle);
   s->sticky = 0;  // a broken context can be destroyed
   CUresult result = remote::cuCtxDestroy_v2(ctx);

@@ -2,12 +2,13 @@
 
 #include <string.h>
 
+#include "client/capture.h"
 #include "client/client.h"
 #include "client/context.h"
 #include "client/graph_slots.h"
 #include "client/host_memory.h"
+#include "client/host_writes.h"
 #include "client/memory.h"
-#include "client/stream.h"
 #include "remote.h"
 
 namespace nm::client {
@@ -46,15 +47,6 @@ CUresult captured_copy(CUdeviceptr device, const void* host, size_t size, CUstre
 
 }  // namespace
 
-CUresult is_captured(CUstream stream, bool* out) {
-  *out = false;
-  if (active_captures() == 0) [[likely]] return CUDA_SUCCESS;
-  CUstreamCaptureStatus status;
-  if (CUresult e = remote::cuStreamIsCapturing(stream, &status)) return e;
-  *out = status == CU_STREAM_CAPTURE_STATUS_ACTIVE;
-  return CUDA_SUCCESS;
-}
-
 CUresult copy_to_device(CUdeviceptr dst, const void* src, size_t size, CUstream stream, bool wait) {
   if (CUresult e = ready(src, size)) return e;
   if (!size) return CUDA_SUCCESS;
@@ -68,6 +60,7 @@ CUresult copy_to_device(CUdeviceptr dst, const void* src, size_t size, CUstream 
   bool captured;
   if (CUresult e = is_captured(stream, &captured)) return e;
   if (captured) return captured_copy(dst, src, size, stream, true);
+  if (CUresult e = wait_for_host_writes(src, size)) return e;
   return remote::nm_copy_in(dst, stream, src, size);
 }
 
@@ -83,7 +76,12 @@ CUresult copy_from_device(void* dst, CUdeviceptr src, size_t size, CUstream stre
   bool captured;
   if (CUresult e = is_captured(stream, &captured)) return e;
   if (captured) return captured_copy(src, dst, size, stream, false);
-  if (!wait && is_mirrored(dst, size)) return remote::nm_copy_push(src, size, stream, reinterpret_cast<uint64_t>(dst));
+  if (!wait && is_mirrored(dst, size)) {
+    uint64_t write = expect_host_write(dst, size, stream);
+    CUresult e = remote::nm_copy_push(src, size, stream, reinterpret_cast<uint64_t>(dst));
+    if (e != CUDA_SUCCESS) host_write_is_over(write);
+    return e;
+  }
   if (CUresult e = remote::nm_copy_out(src, stream, dst, size)) return e;
   return after_synchronise();
 }

@@ -8,9 +8,6 @@
 
 namespace nm::client {
 
-// True while `stream` is being captured; costs nothing unless a capture is active in this process.
-CUresult is_captured(CUstream stream, bool* out);
-
 // The linear copies; `wait`: return when the bytes are where they belong (pageable memory always waits for reads).
 CUresult copy_to_device(CUdeviceptr dst, const void* src, size_t size, CUstream stream, bool wait);
 CUresult copy_from_device(void* dst, CUdeviceptr src, size_t size, CUstream stream, bool wait);

@@ -6,12 +6,14 @@
 
 #include <vector>
 
+#include "client/capture.h"
 #include "client/client.h"
 #include "client/context.h"
 #include "client/copy.h"
 #include "client/graph_slots.h"
 #include "client/host_box.h"
 #include "client/host_memory.h"
+#include "client/host_writes.h"
 #include "client/memory.h"
 #include "remote.h"
 
@@ -100,6 +102,7 @@ CUresult copy_3d(const CUDA_MEMCPY3D_PEER& asked, CUstream stream, bool wait, bo
   if (captured) return capture_copy(c, stream);
   std::vector<uint8_t> rows;
   if (from_host) {
+    if (CUresult e = wait_for_host_writes(src.base, extent(src))) return e;
     rows.reserve(volume(c));
     for_each_row(src, [&](uint8_t* row) { rows.insert(rows.end(), row, row + c.WidthInBytes); });
     if (CUresult e = remote::nm_copy3d_in(&c, stream, rows.data(), rows.size())) return e;

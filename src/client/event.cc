@@ -1,4 +1,5 @@
-// Events are the server's; only their flags are checked here.
+// Events are the server's; their flags are checked here, and captures follow them from stream to stream (client/capture.cc
+// has the calls that do).
 #include "client/client.h"
 #include "client/context.h"
 #include "remote.h"

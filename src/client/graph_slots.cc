@@ -7,34 +7,20 @@
 #include <map>
 #include <mutex>
 
+#include "client/capture.h"
 #include "client/client.h"
 #include "client/context.h"
 #include "client/copy.h"
 #include "client/handles.h"
 #include "client/host_box.h"
 #include "client/host_memory.h"
+#include "client/host_writes.h"
 #include "client/memory.h"
-#include "client/stream.h"
 #include "remote.h"
 #include "wire/codec.h"
 
 namespace nm::client {
 namespace {
-
-struct Slot {
-  Box box;
-  CUDA_MEMCPY3D_PEER named;  // as the program named it
-  bool source;
-  uint64_t size;
-  // What the server has: unknown before the first launch.
-  std::vector<uint8_t> there;
-  bool there_known = false;
-  uint64_t version = 0;  // of what the server has
-  // It went with a launch and counts from that launch on, but an earlier one may still be to come.
-  bool there_later = false;
-  uint64_t received = 0;  // version of the last bytes from the server
-  int running = 0;        // launches under way that use it
-};
 
 struct Allocation {
   uint64_t address, size;
@@ -42,19 +28,24 @@ struct Allocation {
   bool launched = false;  // so it is there until the program frees it
 };
 
+struct Launch {
+  std::vector<uint64_t> slots;
+  std::vector<uint64_t> writes;  // to host memory (client/host_writes.h)
+};
+
 struct Exec {
   std::vector<uint64_t> slots;
   bool auto_free = false;
   std::vector<Allocation> allocations;
-  std::deque<std::vector<uint64_t>> launches;  // slots of those under way, oldest first
+  std::deque<Launch> launches;  // under way, oldest first
   bool destroyed = false;
 };
 
 // g_launch_mutex keeps the bytes of a launch and the launch together; it is taken first. g_mutex guards the tables and
 // is never held during a call, because whoever waits for the server may be the one to receive a push.
 std::mutex g_launch_mutex, g_mutex;
-std::map<uint64_t, Slot>& slots() {
-  static auto* all = new std::map<uint64_t, Slot>;
+HostSlots& slots() {
+  static auto* all = new HostSlots;
   return *all;
 }
 std::map<uint64_t, Exec>& execs() {
@@ -62,33 +53,10 @@ std::map<uint64_t, Exec>& execs() {
   return *all;
 }
 std::atomic<int> g_execs{0};  // in execs()
-uint64_t g_next_slot = 1, g_version = 0;
-
-void gather(const Slot& slot, std::vector<uint8_t>* out) {
-  out->clear();
-  out->reserve(slot.size);
-  for_each_row(slot.box, [&](const uint8_t* row) { out->insert(out->end(), row, row + slot.box.width); });
-}
-
-bool is_same(const Slot& slot) {
-  const uint8_t* at = slot.there.data();
-  bool same = true;
-  for_each_row(slot.box, [&](const uint8_t* row) {
-    same = same && memcmp(row, at, slot.box.width) == 0;
-    at += slot.box.width;
-  });
-  return same;
-}
 
 uint64_t add_slot(const CUDA_MEMCPY3D_PEER& copy, bool source) {
   std::lock_guard lock(g_mutex);
-  uint64_t id = g_next_slot++;
-  Slot& slot = slots()[id];
-  slot.box = source ? source_box(copy) : destination_box(copy);
-  slot.named = copy;
-  slot.source = source;
-  slot.size = volume(copy);
-  return id;
+  return slots().add(copy, source);
 }
 
 // The lock is held.
@@ -104,22 +72,37 @@ void erase_if_over(std::map<uint64_t, Exec>::iterator it) {
   g_execs--;
 }
 
-void end_launch(const std::vector<uint64_t>& used) {
-  for (uint64_t id : used) {
-    auto it = slots().find(id);
-    if (it != slots().end() && it->second.running > 0) it->second.running--;
-  }
+// The lock is held.
+void end_launch(const Launch& launch) {
+  slots().end_launch(launch.slots);
+  for (uint64_t write : launch.writes) host_write_is_over(write);
 }
 
-// The lock is held. False: nothing to send.
-bool take_change(uint64_t id, Slot& slot, SlotUpdate* out) {
-  if (slot.there_known && is_same(slot)) return false;
-  gather(slot, &slot.there);
-  slot.there_known = true;
-  slot.there_later = false;
-  slot.version = ++g_version;
-  *out = {id, slot.version, slot.there};
-  return true;
+// What the graph reads may be what something earlier is still going to write.
+CUresult wait_for_inputs(uint64_t exec) {
+  std::vector<Box> inputs;
+  {
+    std::lock_guard lock(g_mutex);
+    auto it = execs().find(exec);
+    if (it == execs().end()) return CUDA_SUCCESS;
+    for (uint64_t id : it->second.slots) {
+      if (const Box* box = slots().box(id); box && slots().is_source(id)) inputs.push_back(*box);
+    }
+  }
+  for (const Box& box : inputs) {
+    if (CUresult e = wait_for_host_writes(box.base, extent(box))) return e;
+  }
+  return CUDA_SUCCESS;
+}
+
+// The lock is held.
+std::vector<uint64_t> expect_outputs(const std::vector<uint64_t>& used, CUstream stream) {
+  std::vector<uint64_t> writes;
+  for (uint64_t id : used) {
+    const Box* box = slots().box(id);
+    if (box && !slots().is_source(id)) writes.push_back(expect_host_write(box->base, extent(*box), stream));
+  }
+  return writes;
 }
 
 // What an earlier launch allocated and the program freed is there again; what it did not free is in the way.
@@ -159,17 +142,7 @@ CUresult capture_copy(const CUDA_MEMCPY3D_PEER& copy, CUstream stream) {
 
 bool restore_host_end(uint64_t id, CUDA_MEMCPY3D_PEER* copy) {
   std::lock_guard lock(g_mutex);
-  auto it = slots().find(id);
-  if (it == slots().end()) return false;
-  const CUDA_MEMCPY3D_PEER& n = it->second.named;
-  if (it->second.source) {
-    copy->srcHost = n.srcHost, copy->srcXInBytes = n.srcXInBytes, copy->srcY = n.srcY, copy->srcZ = n.srcZ;
-    copy->srcPitch = n.srcPitch, copy->srcHeight = n.srcHeight;
-  } else {
-    copy->dstHost = n.dstHost, copy->dstXInBytes = n.dstXInBytes, copy->dstY = n.dstY, copy->dstZ = n.dstZ;
-    copy->dstPitch = n.dstPitch, copy->dstHeight = n.dstHeight;
-  }
-  return true;
+  return slots().restore(id, copy);
 }
 
 CUresult set_graph_slots(uint64_t exec, const std::vector<uint8_t>& blob) {
@@ -222,26 +195,19 @@ CUresult launch_graph(CUgraphExec exec, CUstream stream) {
   bool captured;
   if (CUresult e = is_captured(stream, &captured)) return e;
   if (captured) return remote::cuGraphLaunch(exec, stream);
+  if (CUresult e = wait_for_inputs(as_handle(exec))) return e;
   if (CUresult e = allocate_for_launch(as_handle(exec))) return e;
   std::lock_guard launch_lock(g_launch_mutex);
   std::vector<SlotUpdate> updates;
-  std::vector<uint64_t> used;
+  bool uses_slots = false;
   size_t under_way = 0;
   {
     std::lock_guard lock(g_mutex);
     auto it = execs().find(as_handle(exec));
-    if (it != execs().end()) used = it->second.slots;
-    SlotUpdate update;
-    for (uint64_t id : used) {
-      auto slot = slots().find(id);
-      if (slot == slots().end()) continue;
-      slot->second.running++;
-      if (!take_change(id, slot->second, &update)) continue;
-      slot->second.there_later = true;
-      updates.push_back(std::move(update));
-    }
-    if (!used.empty()) {
-      it->second.launches.push_back(used);
+    if (it != execs().end() && !it->second.slots.empty()) {
+      uses_slots = true;
+      updates = slots().begin_launch(it->second.slots);
+      it->second.launches.push_back({it->second.slots, expect_outputs(it->second.slots, stream)});
       under_way = it->second.launches.size();
     }
   }
@@ -250,16 +216,14 @@ CUresult launch_graph(CUgraphExec exec, CUstream stream) {
     if (e == CUDA_SUCCESS) e = remote::nm_graph_feed(exec, u.slot, u.version, u.bytes.data(), u.bytes.size());
   }
   if (e == CUDA_SUCCESS) e = remote::cuGraphLaunch(exec, stream);
-  if (e != CUDA_SUCCESS && !used.empty()) {
+  if (e != CUDA_SUCCESS && uses_slots) {
     std::lock_guard lock(g_mutex);
-    // The server may not have what it was sent.
-    for (const SlotUpdate& u : updates) {
-      if (auto slot = slots().find(u.slot); slot != slots().end()) slot->second.there_known = false;
-    }
+    for (const SlotUpdate& u : updates) slots().lost(u.slot);
     auto it = execs().find(as_handle(exec));
     if (it != execs().end() && it->second.launches.size() == under_way) {
+      Launch launch = std::move(it->second.launches.back());
       it->second.launches.pop_back();
-      end_launch(used);
+      end_launch(launch);
       erase_if_over(it);
     }
   }
@@ -285,46 +249,23 @@ void graph_launch_is_over(uint64_t exec) {
 
 void drop_graph_slot(uint64_t id) {
   std::lock_guard lock(g_mutex);
-  slots().erase(id);
+  slots().drop(id);
 }
 
 uint64_t graph_slot_size(uint64_t id) {
   std::lock_guard lock(g_mutex);
-  auto it = slots().find(id);
-  return it == slots().end() ? 0 : it->second.size;
+  return slots().size(id);
 }
 
 void write_graph_output(uint64_t id, uint64_t version, std::span<const uint8_t> bytes) {
   std::lock_guard lock(g_mutex);
-  auto it = slots().find(id);
-  if (it == slots().end()) return;
-  Slot& slot = it->second;
-  // Only what a graph writes, only in whole, and nothing older than what is here.
-  if (slot.source || bytes.size() != slot.size || version <= slot.received) return;
-  slot.received = version;
-  const uint8_t* at = bytes.data();
-  for_each_row(slot.box, [&](uint8_t* row) { memcpy(row, at, slot.box.width), at += slot.box.width; });
-  slot.there.assign(bytes.begin(), bytes.end());
-  slot.there_known = true;
+  slots().write(id, version, bytes);
 }
 
 std::vector<SlotUpdate> take_graph_changes() {
-  std::vector<SlotUpdate> out;
-  if (g_execs.load(std::memory_order_relaxed) == 0) return out;
+  if (g_execs.load(std::memory_order_relaxed) == 0) return {};
   std::lock_guard lock(g_mutex);
-  SlotUpdate update;
-  for (auto& [id, slot] : slots()) {
-    if (slot.running == 0) continue;
-    if (take_change(id, slot, &update)) {
-      out.push_back(std::move(update));
-    } else if (slot.there_later && slot.source) {
-      // What this function wrote, seen by a launch that comes after others which must see it, too. Under its version, so
-      // that it counts once.
-      slot.there_later = false;
-      out.push_back({id, slot.version, slot.there});
-    }
-  }
-  return out;
+  return slots().take_changes();
 }
 
 }  // namespace nm::client

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "client/host_slots.h"
 #include "cuda_abi.h"
 
 namespace nm::client {
@@ -60,10 +61,6 @@ void drop_graph_slot(uint64_t slot);
 // 0: no such slot.
 uint64_t graph_slot_size(uint64_t slot);
 void write_graph_output(uint64_t slot, uint64_t version, std::span<const uint8_t> bytes);
-struct SlotUpdate {
-  uint64_t slot, version;
-  std::vector<uint8_t> bytes;
-};
 // What has changed behind the slots of launches under way.
 std::vector<SlotUpdate> take_graph_changes();
 

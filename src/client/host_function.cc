@@ -13,6 +13,8 @@
 #include <mutex>
 #include <vector>
 
+#include "client/call.h"
+#include "client/capture.h"
 #include "client/client.h"
 #include "client/context.h"
 #include "client/copy.h"
@@ -135,6 +137,11 @@ CUresult add(Function f, uint64_t* token) {
   return CUDA_SUCCESS;
 }
 
+void forget(uint64_t token) {
+  std::lock_guard lock(g_mutex);
+  functions().erase(token);
+}
+
 CUresult submit(CUstream stream, Form form, Function f) {
   if (CUresult e = enter()) return e;
   if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;
@@ -144,7 +151,11 @@ CUresult submit(CUstream stream, Form form, Function f) {
   f.once = !captured;
   uint64_t token;
   if (CUresult e = add(f, &token)) return e;
-  return remote::nm_host_function(stream, form, token);
+  // A callback cannot be captured, and a driver says so at once.
+  Answered answered(captured && form == kCallback);
+  CUresult e = remote::nm_host_function(stream, form, token);
+  if (e != CUDA_SUCCESS) forget(token);
+  return e;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "client/call.h"
+#include "client/capture.h"
 #include "client/client.h"
 #include "client/context.h"
 #include "client/function.h"
@@ -80,6 +81,15 @@ CUresult check_shape_attributes(CUfunction function, const LaunchShape& l, const
   return CUDA_SUCCESS;
 }
 
+// Events that a captured launch records belong to the capture as any that are recorded in its stream.
+void note_launch_events(const CUlaunchAttribute* attributes, size_t count, CUstream stream) {
+  for (size_t i = 0; i < count; i++) {
+    const CUlaunchAttribute& a = attributes[i];
+    if (a.id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT) note_event_record(a.value.programmaticEvent.event, stream);
+    if (a.id == CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT) note_event_record(a.value.launchCompletionEvent.event, stream);
+  }
+}
+
 CUresult launch(Form form, CUfunction function, const LaunchShape& shape, CUstream stream, const void* attributes,
                 size_t attribute_bytes, void** params, void** extra) {
   if (CUresult e = enter()) return e;
@@ -96,6 +106,10 @@ CUresult launch(Form form, CUfunction function, const LaunchShape& shape, CUstre
   std::vector<uint8_t>& packed = thread_state().parameters;
   if (CUresult e = pack_parameters(*f, params, extra, &packed)) return e;
   before_launch(packed.data(), packed.size());
+  if (attribute_bytes && active_captures()) [[unlikely]] {
+    auto* list = static_cast<const CUlaunchAttribute*>(attributes);
+    note_launch_events(list, attribute_bytes / sizeof *list, stream);
+  }
   return remote::nm_launch(function, shape.grid[0], shape.grid[1], shape.grid[2], shape.block[0], shape.block[1],
                            shape.block[2], shape.shared, stream, static_cast<uint32_t>(form), attributes, attribute_bytes,
                            packed.data(), packed.size());

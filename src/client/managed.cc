@@ -8,6 +8,7 @@
 
 #include <vector>
 
+#include "client/capture.h"
 #include "client/client.h"
 #include "client/context.h"
 #include "client/copy.h"

@@ -17,6 +17,7 @@
 
 #include "client/client.h"
 #include "client/context.h"
+#include "client/host_writes.h"
 #include "remote.h"
 
 namespace nm::client {
@@ -193,7 +194,9 @@ CUresult after_synchronise() {
 bool receive_pushed_memory(uint64_t address, uint64_t size, const std::function<bool(void*, uint64_t)>& read) {
   auto range = find_memory(address);
   if (!range || range->kind != MemoryKind::mirrored || size > range->base + range->size - address) return false;
-  return read(reinterpret_cast<void*>(address), size);
+  if (!read(reinterpret_cast<void*>(address), size)) return false;
+  host_write_has_come(address, size);
+  return true;
 }
 
 void drop_mirror(uint64_t base) {

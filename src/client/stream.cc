@@ -6,6 +6,7 @@
 #include <mutex>
 #include <vector>
 
+#include "client/capture.h"
 #include "client/client.h"
 #include "client/context.h"
 #include "client/handles.h"
@@ -28,7 +29,6 @@ SideTable<Stream>& streams() {
   return *table;
 }
 std::atomic<uint64_t> g_numbers{16};
-std::atomic<int> g_captures{0};
 
 thread_local int t_per_thread_depth = 0;
 
@@ -51,7 +51,9 @@ void destroy_orphans() {
     gone.swap(orphans());
   }
   for (uint64_t stream : gone) {
-    if (is_live(Kind::stream, stream)) remote::cuStreamDestroy_v2(from_handle<CUstream>(stream));
+    if (!is_live(Kind::stream, stream)) continue;
+    stream_destroyed(stream);
+    remote::cuStreamDestroy_v2(from_handle<CUstream>(stream));
   }
 }
 
@@ -134,9 +136,10 @@ uint64_t stream_number(uint64_t handle) {
   return s ? s->number : 0;
 }
 
-int active_captures() { return g_captures.load(std::memory_order_relaxed); }
-void capture_begins() { g_captures++; }
-void capture_ends() { g_captures--; }
+uint64_t stream_context(uint64_t handle) {
+  Stream* s = streams().find(handle);
+  return s ? s->context : 0;
+}
 
 }  // namespace nm::client
 
@@ -158,7 +161,7 @@ NM_EXPORT CUresult cuStreamCreate(CUstream* stream, unsigned flags) { return cuS
 NM_EXPORT CUresult cuStreamDestroy_v2(CUstream stream) {
   if (CUresult e = enter()) return e;
   if (as_handle(stream) <= kPerThread) return CUDA_ERROR_INVALID_HANDLE;
-  if (active_captures()) stream_destroyed(as_handle(stream));
+  stream_destroyed(as_handle(stream));
   return remote::cuStreamDestroy_v2(stream);
 }
 

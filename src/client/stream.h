@@ -21,12 +21,7 @@ struct StreamFacts {
 void add_stream(uint64_t handle, const StreamFacts& facts);
 // The driver's priorities are clamped without a word; this is what becomes of one.
 CUresult clamp_priority(int* priority);
-
-// Stream captures begun and not ended in this process. Zero: every capture question is answered here.
-int active_captures();
-void capture_begins();
-void capture_ends();
-// A capture that began in the stream ends with it.
-void stream_destroyed(uint64_t handle);
+// As cuStreamGetCtx tells it; 0: unknown.
+uint64_t stream_context(uint64_t handle);
 
 }  // namespace nm::client

@@ -34,6 +34,19 @@ bool is_own(Session& s, uint64_t id, CUgraph graph) {
   return s.tables().graph.knows(graph) && s.graphs().capture(id).graph != graph;
 }
 
+CUresult capture_copy(Session& s, const args::nm_capture_copy& a) {
+  CUgraph graph = nullptr;
+  uint64_t id = capture_number(s, a.stream, &graph);
+  if (!id) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+  GraphCopy copy;
+  if (CUresult e = copy.prepare(s, a.copy, a.src_slot, a.dst_slot)) return e;
+  if (CUresult e = copy.submit(s, a.stream)) return e;
+  CopyNode node{nullptr, copy.src(), copy.dst()};
+  s.graphs().count_slots({node}, true);
+  if (!is_own(s, id, graph)) s.graphs().capture(id).copies.push_back(node);
+  return CUDA_SUCCESS;
+}
+
 }  // namespace
 
 namespace hand {
@@ -127,16 +140,12 @@ CUresult nm_capture_info(Session& s, args::nm_capture_info& a, outs::nm_capture_
 }
 
 CUresult nm_capture_copy(Session& s, args::nm_capture_copy& a, outs::nm_capture_copy&) {
-  CUgraph graph = nullptr;
-  uint64_t id = capture_number(s, a.stream, &graph);
-  if (!id) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
-  GraphCopy copy;
-  if (CUresult e = copy.prepare(s, a.copy, a.src_slot, a.dst_slot)) return e;
-  if (CUresult e = copy.submit(s, a.stream)) return e;
-  CopyNode node{nullptr, copy.src(), copy.dst()};
-  s.graphs().count_slots({node}, true);
-  if (!is_own(s, id, graph)) s.graphs().capture(id).copies.push_back(node);
-  return CUDA_SUCCESS;
+  CUresult e = capture_copy(s, a);
+  // Nobody waits for this answer: the client keeps what lies behind the slots until it hears that they are gone.
+  for (uint64_t slot : {a.src_slot, a.dst_slot}) {
+    if (e != CUDA_SUCCESS && slot) s.push(wire::PushKind::graph_gone, {slot});
+  }
+  return e;
 }
 
 }  // namespace hand

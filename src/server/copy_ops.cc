@@ -247,5 +247,18 @@ CUresult nm_copy_push(Session& s, args::nm_copy_push& a, outs::nm_copy_push&) {
   return e;
 }
 
+CUresult nm_stream_fence(Session& s, args::nm_stream_fence& a, outs::nm_stream_fence&) {
+  if (s.any_capture()) {
+    // An event of ours would become part of the capture, or break it.
+    CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_ACTIVE;
+    bool legacy = reinterpret_cast<uint64_t>(a.stream) <= 1;
+    if (!legacy && s.driver().cuStreamIsCapturing(a.stream, &status) != CUDA_SUCCESS) return CUDA_ERROR_INVALID_HANDLE;
+    if (status != CU_STREAM_CAPTURE_STATUS_NONE) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+  }
+  auto later = s.later();
+  CUresult e = s.completions().after(s.context(), a.stream, [&s, later](CUresult result) { s.reply(later, result); });
+  return e == CUDA_SUCCESS ? kDeferred : e;
+}
+
 }  // namespace hand
 }  // namespace nm::server

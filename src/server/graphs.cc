@@ -24,7 +24,11 @@ Graphs::~Graphs() { slots_->close(); }
 
 void Graphs::leave(CUcontext context) {
   slots_->leave(context);
-  captures_.clear();
+  std::vector<uint64_t> ended;
+  for (auto& [id, capture] : captures_) {
+    if (capture.context == context) ended.push_back(id);
+  }
+  for (uint64_t id : ended) capture_failed(id);
   for (auto& [driver_exec, exec] : execs_) {
     if (exec->context == context) exec->done = nullptr;
   }
@@ -121,6 +125,12 @@ void Graphs::forget(const Doomed& doomed) {
   }
   for (CUgraph graph : doomed.graphs) s_.tables().graph.forget(graph);
   count_slots(doomed.copies, false);
+}
+
+Graphs::Capture& Graphs::capture(uint64_t id) {
+  auto [it, added] = captures_.try_emplace(id);
+  if (added) it->second.context = s_.context();
+  return it->second;
 }
 
 void Graphs::capture_failed(uint64_t id) {

@@ -68,11 +68,12 @@ class Graphs {
 
   // What was handed out of a graph that is still being captured: it dies if the capture fails.
   struct Capture {
+    CUcontext context = nullptr;  // that was current
     CUgraph graph = nullptr;
     std::set<CUgraphNode> nodes;
     std::vector<CopyNode> copies;
   };
-  Capture& capture(uint64_t id) { return captures_[id]; }
+  Capture& capture(uint64_t id);
   void capture_succeeded(uint64_t id) { captures_.erase(id); }
   void capture_failed(uint64_t id);
 

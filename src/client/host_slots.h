@@ -1,0 +1,70 @@
+// What lies behind the slots that graphs use for host memory of the program (client/graph_slots.h): where it is, what
+// the server has of it, which bytes have to travel. No locks and no calls: its user has both.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "client/host_box.h"
+#include "cuda_abi.h"
+
+namespace nm::client {
+
+// Bytes on their way to the server; a larger version is newer.
+struct SlotUpdate {
+  uint64_t slot, version;
+  std::vector<uint8_t> bytes;
+};
+
+class HostSlots {
+ public:
+  // A number for the source or the destination of a copy. `copy` is settled (host_box.h).
+  uint64_t add(const CUDA_MEMCPY3D_PEER& copy, bool source);
+  void drop(uint64_t slot);
+
+  // 0: no such slot.
+  uint64_t size(uint64_t slot) const;
+  // Null: no such slot.
+  const Box* box(uint64_t slot) const;
+  bool is_source(uint64_t slot) const;
+  // Writes what the program once named back into a descriptor; false: no such slot.
+  bool restore(uint64_t slot, CUDA_MEMCPY3D_PEER* copy) const;
+
+  // A launch that uses these begins; what has changed behind them goes with it.
+  std::vector<SlotUpdate> begin_launch(std::span<const uint64_t> slots);
+  void end_launch(std::span<const uint64_t> slots);
+  // The server may not have got this.
+  void lost(uint64_t slot);
+  // What a host function wrote: for the slots of launches under way.
+  std::vector<SlotUpdate> take_changes();
+
+  // What a graph wrote. Only to what it may write, only in whole, and nothing older than what is here.
+  void write(uint64_t slot, uint64_t version, std::span<const uint8_t> bytes);
+
+ private:
+  struct Slot {
+    Box box;
+    CUDA_MEMCPY3D_PEER named;  // as the program named it
+    bool source;
+    uint64_t size;
+    // What the server has: unknown before the first launch.
+    std::vector<uint8_t> there;
+    bool there_known = false;
+    uint64_t version = 0;  // of what the server has
+    // It went with a launch and counts from that launch on, but an earlier one may still be to come.
+    bool there_later = false;
+    uint64_t received = 0;  // version of the last bytes from the server
+    int running = 0;        // launches under way that use it
+  };
+  static void gather(Slot& slot);
+  static bool is_same(const Slot& slot);
+  // False: nothing to send.
+  bool take_change(uint64_t id, Slot& slot, SlotUpdate* out);
+
+  std::map<uint64_t, Slot> slots_;
+  uint64_t next_ = 1, version_ = 0;
+};
+
+}  // namespace nm::client
