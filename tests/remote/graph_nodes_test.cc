@@ -205,4 +205,50 @@ TEST_F(GraphRemote, TheDrawingOfAGraphIsWrittenHere) {
   EXPECT_EQ(CUDA_ERROR_OPERATING_SYSTEM, cuGraphDebugDotPrint(graph, "/nonexistent/x.dot", 0));
 }
 
+TEST_F(GraphRemote, NodesWriteAndWaitForValuesInMemory) {
+  CUstreamBatchMemOpParams ops[2] = {};
+  ops[0].writeValue.operation = CU_STREAM_MEM_OP_WRITE_VALUE_32;
+  ops[0].writeValue.address = memory_;
+  ops[0].writeValue.value = 11;
+  ops[1].waitValue.operation = CU_STREAM_MEM_OP_WAIT_VALUE_32;
+  ops[1].waitValue.address = memory_;
+  ops[1].waitValue.value = 11;
+  ops[1].waitValue.flags = CU_STREAM_WAIT_VALUE_EQ;
+  CUDA_BATCH_MEM_OP_NODE_PARAMS p{context_, 2, ops, 0};
+  CUgraph graph;
+  CUgraphNode node, other;
+  OK(cuGraphCreate(&graph, 0));
+  OK(cuGraphAddBatchMemOpNode(&node, graph, nullptr, 0, &p));
+  CUgraphNodeType type;
+  OK(cuGraphNodeGetType(node, &type));
+  EXPECT_EQ(CU_GRAPH_NODE_TYPE_BATCH_MEM_OP, type);
+  CUDA_BATCH_MEM_OP_NODE_PARAMS asked{};
+  OK(cuGraphBatchMemOpNodeGetParams(node, &asked));
+  EXPECT_EQ(context_, asked.ctx);
+  ASSERT_EQ(2u, asked.count);
+  EXPECT_EQ(memory_, asked.paramArray[0].writeValue.address);
+  EXPECT_EQ(11u, asked.paramArray[0].writeValue.value);
+  CUgraphExec exec = instantiate(graph);
+  run(exec);
+  EXPECT_EQ(11u, read<uint32_t>(memory_, 1)[0]);
+
+  p.count = 1;
+  ops[0].writeValue.value = 12;
+  OK(cuGraphExecBatchMemOpNodeSetParams(exec, node, &p));
+  run(exec);
+  EXPECT_EQ(12u, read<uint32_t>(memory_, 1)[0]);
+  ops[0].writeValue.value = 13;
+  OK(cuGraphBatchMemOpNodeSetParams(node, &p));
+  run(instantiate(graph));
+  EXPECT_EQ(13u, read<uint32_t>(memory_, 1)[0]);
+
+  p.count = 0;
+  FAILS(CUDA_ERROR_INVALID_VALUE, cuGraphAddBatchMemOpNode(&other, graph, nullptr, 0, &p));
+  p.count = 1u << 31;
+  FAILS(CUDA_ERROR_INVALID_VALUE, cuGraphAddBatchMemOpNode(&other, graph, nullptr, 0, &p));
+  p.count = 1;
+  p.paramArray = nullptr;
+  FAILS(CUDA_ERROR_INVALID_VALUE, cuGraphAddBatchMemOpNode(&other, graph, nullptr, 0, &p));
+}
+
 }  // namespace
