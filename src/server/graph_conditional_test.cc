@@ -48,7 +48,11 @@ class GraphConditional : public ::testing::Test {
     client_ = Fd(ends[0]);
     driver_.cuGraphAddNode_v2 = add_node;
     driver_.cuGraphDestroyNode = destroy_node;
+    // A session takes what its process prints, and this process prints test results.
+    int output = dup(STDOUT_FILENO);
     session_ = std::make_unique<Session>(driver_, Connection(wire::socket_stream(Fd(ends[1]), true)), host_functions_);
+    dup2(output, STDOUT_FILENO);
+    close(output);
   }
   CUresult add(unsigned size, outs::nm_graph_conditional_node* out) {
     args::nm_graph_conditional_node a{};
