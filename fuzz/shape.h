@@ -109,7 +109,7 @@ class Shaper {
     uint8_t seen[kSlots] = {};
     for (const Item& i : items) {
       // A number may come behind what it counts.
-      if (i.slot && i.slot < kSlots && !seen[i.slot]++ && !reply) numbers[i.slot] = count(i);
+      if (i.slot && i.slot < kSlots && !seen[i.slot]++ && !reply) numbers[i.slot] = count();
       // A hostile server's counts and lengths are not always those that it was asked for.
       const uint8_t twist = reply ? in_.take<uint8_t>() : 0;
       if (twist < 240) {
@@ -124,12 +124,11 @@ class Shaper {
   }
 
  private:
-  uint64_t count(const Item& i) {
+  uint64_t count() {
     auto c = in_.take<uint8_t>();
     if (c < 128) return c % 5;
     if (c < 192) return 16 * (c % 6);  // lists of structs that travel as bytes
-    if (c < 224) return c;
-    return i.what == 'n' || i.what == 'B' ? in_.number() : c % 9;
+    return c < 248 ? c : in_.number();
   }
   void raw(size_t size) {
     bytes_.assign(size, 0);
