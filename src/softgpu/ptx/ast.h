@@ -19,7 +19,7 @@ struct Operand {
     integer,  // bits
     real,     // bits, as Token
     vector,   // items
-    address,  // [items[0] + bits]; items[0] is reg, var, name or integer; coordinates of tensors are not supported
+    address,  // [items[0] + bits]; items[0] is reg, var, name or integer; more items: coordinates, which nothing supports
     pair,     // items[0] | items[1]
     list,     // (items)
     sink,     // _

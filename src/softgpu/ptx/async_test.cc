@@ -120,6 +120,12 @@ TEST(SmallOps, DifferencesOfBytes) {
             0x10e + 5u);
 }
 
+TEST(SmallOps, PackingSaturates) {
+  EXPECT_EQ((calc<uint32_t, uint32_t>("cvt.pack.sat.s8.s32.b32 %d, %a, %b, %c;", 300, -5, 0xabcd)), 0xabcd7ffbu);
+  EXPECT_EQ((calc<uint32_t, uint32_t>("cvt.pack.sat.u8.s32.b32 %d, %a, %b, %c;", 300, -5, 1)), 0x1ff00u);
+  EXPECT_EQ((calc<uint32_t, uint32_t>("cvt.pack.sat.u16.s32 %d, %a, %b;", 70000, 7)), 0xffff0007u);
+}
+
 // clang reads members of a struct argument by way of its address.
 TEST(Calls, AddressesOfStructArguments) {
   TestDevice device;

@@ -31,7 +31,7 @@ TEST(Load, NamesTheLineOfASyntaxError) {
 }
 
 TEST(Load, NamesTheInstructionThatIsNotSupported) {
-  const std::string log = log_of(body("wgmma.fence.sync.aligned;\ntex.2d.v4.f32.f32 {%f1, %f2, %f3, %f4}, %l1;"));
+  const std::string log = log_of(body("wgmma.fence.sync.aligned;\ntex.2d.v4.f32.f32 {%f1, %f2, %f3, %f4}, [%l1, {%f1, %f2}];"));
   EXPECT_NE(log.find("line 6: wgmma.fence.sync.aligned: this instruction is not supported"), std::string::npos) << log;
   EXPECT_NE(log.find("line 7: tex.2d"), std::string::npos) << log;
   EXPECT_NE(log_of(body("add.rn.bogus.f32 %f1, %f2, %f3;")).find(".bogus"), std::string::npos);

@@ -159,8 +159,11 @@ bool Lowering::integer(const ast::Operand& op, uint64_t& value) {
 Ref Lowering::special(const ast::Operand& op, Type type) {
   const uint32_t bytes = size_of(type);
   if (op.name == "%gridid") return bytes == 8 ? special_ref(Special64::gridid) : special_ref(Special::zero);
+  // The driver's own registers: of %envreg0 to %envreg31 it sets two.
+  const bool unset = op.name.starts_with("%envreg") && op.name != "%envreg1" && op.name != "%envreg2";
+  const std::string_view name = unset ? "%envreg0" : op.name;
   for (const SpecialName& known : kSpecialNames) {
-    if (known.name != op.name || known.suffix != op.suffix) continue;
+    if (known.name != name || known.suffix != op.suffix) continue;
     if (op.name.starts_with("%reserved_smem")) out_.uses_reserved = true;
     if (bytes == 4) return special_ref(known.special);
     // A wider or narrower destination: by way of scratch.
@@ -340,6 +343,7 @@ bool Lowering::parameter_address(const VarPlace& place, const ast::Operand& op, 
 
 bool Lowering::address(const ast::Operand& op, Inst& in, uint32_t bytes, bool write) {
   if (op.kind != ast::Operand::Kind::address) return fail("an operand has to be an address in brackets");
+  if (op.items.size() != 1) return fail("coordinates of tensors are not supported");
   const ast::Operand& base = op.items[0];
   in.imm = op.bits;
   in.width = 8;

@@ -31,7 +31,30 @@ bool convert_fp8(Lowering& low, Words& w, Type from, Type to) {
   return true;
 }
 
+// cvt.pack.sat.s8.s32.b32 d, a, b, c;  cvt.pack.sat.u16.s32 d, a, b;
+bool convert_pack(Lowering& low, Words& w) {
+  const bool third = w.take("b32");
+  const Type from = w.take_type(), to = w.take_type();
+  const bool bytes = to == Type::s8 || to == Type::u8, halves = to == Type::s16 || to == Type::u16;
+  if (!w.take("sat") || (from != Type::s32 && from != Type::u32) || (!bytes && !halves) || bytes != third)
+    return low.fail("this conversion is not supported");
+  if (!low.arity(w, third ? 4 : 3, third ? 4 : 3)) return false;
+  Inst in;
+  in.r[0] = low.destination(w[0], Type::b32);
+  for (size_t i = 1; i < w.size(); ++i) {
+    in.r[i] = low.source(w[i], Type::b32);
+    if (in.r[i] == kNoRef) return false;
+  }
+  if (in.r[0] == kNoRef) return false;
+  Inst& out = low.emit(pack_saturated);
+  for (int i = 0; i < 4; ++i) out.r[i] = in.r[i];
+  out.size = static_cast<uint8_t>(size_of(to));
+  out.flags = static_cast<uint8_t>((is_signed(to) ? 1 : 0) | (is_signed(from) ? 2 : 0));
+  return true;
+}
+
 bool convert(Lowering& low, Words& w) {
+  if (w.take("pack")) return convert_pack(low, w);
   const Type from = w.take_type(), to = w.take_type();
   if (fp8(from) || fp8(to)) return convert_fp8(low, w, from, to);
   if (from == Type::none || to == Type::none || is_bits(from) || is_bits(to)) {

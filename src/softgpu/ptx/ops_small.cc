@@ -99,4 +99,19 @@ void absolute_differences(Exec& x, const Inst& in) {
   });
 }
 
+void pack_saturated(Exec& x, const Inst& in) {
+  const uint32_t width = in.size * 8, part = (1u << width) - 1;
+  const int64_t least = in.flags & 1 ? -(int64_t{1} << (width - 1)) : 0;
+  const int64_t largest = in.flags & 1 ? (int64_t{1} << (width - 1)) - 1 : part;
+  auto saturated = [&](Ref ref, uint32_t l) {
+    const uint32_t v = x.reg<uint32_t>(ref)[l];
+    const int64_t number = in.flags & 2 ? int64_t{static_cast<int32_t>(v)} : int64_t{v};
+    return static_cast<uint32_t>(std::clamp(number, least, largest)) & part;
+  };
+  each(x.mask, [&](uint32_t l) {
+    const uint32_t above = in.r[3] == kNoRef || width == 16 ? 0 : x.reg<uint32_t>(in.r[3])[l] << 2 * width;
+    x.reg<uint32_t>(in.r[0])[l] = above | saturated(in.r[1], l) << width | saturated(in.r[2], l);
+  });
+}
+
 }  // namespace nm::softgpu::ptx

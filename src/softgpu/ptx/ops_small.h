@@ -1,4 +1,5 @@
-// Rare operations that are computed lane by lane: 8-bit floats, sums of absolute differences of bytes.
+// Rare operations that are computed lane by lane: 8-bit floats, sums of absolute differences of bytes,
+// packing with saturation.
 #pragma once
 
 #include "softgpu/ptx/code.h"
@@ -12,5 +13,9 @@ void f16x2_from_fp8(Exec& x, const Inst& in);  // 32 bits r[0] = r[1]
 
 // vabsdiff2, vabsdiff4 .u32.u32.u32{.add}: size: bytes of a part; flags 1: the sum of the differences plus r[3].
 void absolute_differences(Exec& x, const Inst& in);
+
+// cvt.pack.sat: r[0] = r[1] and r[2], saturated to parts of `size` bytes, above r[3] (none: zero). flags 1: the parts are
+// signed; 2: the sources are.
+void pack_saturated(Exec& x, const Inst& in);
 
 }  // namespace nm::softgpu::ptx

@@ -50,6 +50,33 @@ void redux(Exec& x, const Inst& in) {
   each(x.mask, [&](uint32_t l) { set_u32(x, in.r[0], l, sum); });
 }
 
+// All lanes are computed and the active ones kept: a loop without branches.
+template <Shuffle Mode>
+void shuffle(Exec& x, const Inst& in) {
+  uint32_t result[kLanes], valid = 0;
+  for (uint32_t lane = 0; lane < kLanes; ++lane) {
+    const uint32_t b = x.source[1][lane] & 31, c = static_cast<uint32_t>(x.source[2][lane]);
+    const uint32_t segment = c >> 8 & 31, clamp = c & 31;
+    const int32_t last = static_cast<int32_t>((lane & segment) | (clamp & ~segment));
+    const int32_t self = static_cast<int32_t>(lane), step = static_cast<int32_t>(b);
+    const int32_t from = Mode == Shuffle::up     ? self - step
+                         : Mode == Shuffle::down ? self + step
+                         : Mode == Shuffle::bfly ? self ^ step
+                                                 : static_cast<int32_t>((lane & segment) | (b & ~segment));
+    const bool in_range = Mode == Shuffle::up ? from >= last : from <= last;
+    const bool there = in_range && (x.participants >> (from & 31) & 1);
+    valid |= (in_range ? 1u : 0u) << lane;
+    result[lane] = static_cast<uint32_t>(x.source[0][there ? from & 31 : self]);
+  }
+  uint32_t* d = x.reg<uint32_t>(in.r[0]);
+  if (x.mask == kAllLanes) {
+    std::memcpy(d, result, sizeof result);
+  } else {
+    each(x.mask, [&](uint32_t l) { d[l] = result[l]; });
+  }
+  set_predicate(x, in.r[1], valid);
+}
+
 }  // namespace
 
 void deposit_none(Exec&, const Inst&) {}
@@ -57,6 +84,10 @@ void deposit_u32(Exec& x, const Inst& in) {
   for (uint32_t k = 0; k < 3; ++k) {
     if (in.r[2 + k] == kNoRef) continue;
     const uint32_t* from = x.reg<uint32_t>(in.r[2 + k]);
+    if (x.mask == kAllLanes) {
+      for (uint32_t l = 0; l < kLanes; ++l) x.source[k][l] = from[l];
+      continue;
+    }
     each(x.mask, [&](uint32_t l) { x.source[k][l] = from[l]; });
   }
 }
@@ -72,37 +103,16 @@ void deposit_predicate(Exec& x, const Inst& in) {
 void finish_none(Exec&, const Inst&) {}
 
 void finish_shuffle(Exec& x, const Inst& in) {
-  uint32_t valid = 0;
-  each(x.mask, [&](uint32_t lane) {
-    const uint32_t b = x.source[1][lane] & 31, c = static_cast<uint32_t>(x.source[2][lane]);
-    const uint32_t segment = c >> 8 & 31, clamp = c & 31;
-    const int32_t last = static_cast<int32_t>((lane & segment) | (clamp & ~segment & 31));
-    const int32_t self = static_cast<int32_t>(lane), step = static_cast<int32_t>(b);
-    int32_t j = 0;
-    bool in_range = false;
-    switch (static_cast<Shuffle>(in.mode)) {
-      case Shuffle::up:
-        j = self - step;
-        in_range = j >= last;
-        break;
-      case Shuffle::down:
-        j = self + step;
-        in_range = j <= last;
-        break;
-      case Shuffle::bfly:
-        j = self ^ step;
-        in_range = j <= last;
-        break;
-      case Shuffle::idx:
-        j = static_cast<int32_t>((lane & segment) | (b & ~segment));
-        in_range = j <= last;
-        break;
-    }
-    if (in_range) valid |= 1u << lane;
-    if (!in_range || !(x.participants >> (j & 31) & 1)) j = self;
-    set_u32(x, in.r[0], lane, static_cast<uint32_t>(x.source[0][j & 31]));
-  });
-  set_predicate(x, in.r[1], valid);
+  switch (static_cast<Shuffle>(in.mode)) {
+    case Shuffle::up:
+      return shuffle<Shuffle::up>(x, in);
+    case Shuffle::down:
+      return shuffle<Shuffle::down>(x, in);
+    case Shuffle::bfly:
+      return shuffle<Shuffle::bfly>(x, in);
+    case Shuffle::idx:
+      return shuffle<Shuffle::idx>(x, in);
+  }
 }
 
 void finish_vote(Exec& x, const Inst& in) {

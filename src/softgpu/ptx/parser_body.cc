@@ -207,7 +207,12 @@ bool BodyParser::address(ast::Operand& out, int depth) {
     if (!parse_integer(in_, out.bits)) return false;
   }
   out.items.push_back(std::move(base));
-  if (in_.current().is(',')) return in_.fail("tensor and texture coordinates are not supported");
+  while (in_.accept(',')) {  // coordinates: of textures and tensors, whose instructions are refused by name later
+    ast::Operand coordinate;
+    if (!operand(coordinate, depth + 1)) return false;
+    out.items.push_back(std::move(coordinate));
+    if (out.items.size() > 8) return in_.fail("too many coordinates");
+  }
   return in_.expect(']');
 }
 
