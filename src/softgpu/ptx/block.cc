@@ -20,8 +20,17 @@ void fill(Warp& warp, Special64 which, uint64_t value) {
   uint64_t* to = reinterpret_cast<uint64_t*>(warp.specials.data() + (special_ref(which) & ~3u));
   std::fill(to, to + kLanes, value);
 }
+// Of a warp that has run before: all lanes hold what the first does.
+void refill(Warp& warp, Special which, uint32_t value) {
+  if (*reinterpret_cast<uint32_t*>(warp.specials.data() + (special_ref(which) & ~3u)) != value) {
+    fill(warp, which, value);
+  }
+}
 void fill3(Warp& warp, Special first, const uint32_t* values) {
   for (uint32_t i = 0; i < 3; ++i) fill(warp, static_cast<Special>(static_cast<uint32_t>(first) + i), values[i]);
+}
+void refill3(Warp& warp, Special first, const uint32_t* values) {
+  for (uint32_t i = 0; i < 3; ++i) refill(warp, static_cast<Special>(static_cast<uint32_t>(first) + i), values[i]);
 }
 uint32_t* lanes_of(Warp& warp, Special which) {
   return reinterpret_cast<uint32_t*>(warp.specials.data() + (special_ref(which) & ~3u));
@@ -73,6 +82,16 @@ void set_grid_specials(Warp& warp, const GridState& grid, uint32_t threads) {
   }
 }
 
+// What start_block() sets, once for all lanes.
+void set_block_specials(Warp& warp) {
+  const uint32_t zeros[3] = {};
+  fill3(warp, Special::ctaid_x, zeros);
+  fill3(warp, Special::clusterid_x, zeros);
+  fill3(warp, Special::cluster_ctaid_x, zeros);
+  fill(warp, Special::cluster_ctarank, 0);
+  fill(warp, Special::smid, 0);
+}
+
 bool prepare(Block& block, const GridState& grid, uint32_t threads) {
   block.grid = &grid;
   block.warps.resize((threads + kLanes - 1) / kLanes);
@@ -98,6 +117,7 @@ bool prepare(Block& block, const GridState& grid, uint32_t threads) {
     if (warp.specials.data() == nullptr) return false;
     if (block.local != nullptr) warp.local = block.local + grid.local_stride * kLanes * i;
     set_grid_specials(warp, grid, threads);
+    set_block_specials(warp);
   }
   return true;
 }
@@ -127,11 +147,11 @@ bool start_block(Block& block, const GridState& grid, const uint32_t ctaid[3], u
     warp.ready = true;
     warp.spins = 0;
     warp.cluster_phase = 0;
-    fill3(warp, Special::ctaid_x, block.ctaid);
-    fill3(warp, Special::clusterid_x, cluster_id);
-    fill3(warp, Special::cluster_ctaid_x, in_cluster);
-    fill(warp, Special::cluster_ctarank, block.rank);
-    fill(warp, Special::smid, worker);
+    refill3(warp, Special::ctaid_x, block.ctaid);
+    refill3(warp, Special::clusterid_x, cluster_id);
+    refill3(warp, Special::cluster_ctaid_x, in_cluster);
+    refill(warp, Special::cluster_ctarank, block.rank);
+    refill(warp, Special::smid, worker);
     warp.fragments.clear();
     scratch.grid = &grid;
     Frame* frame = push_frame(scratch, warp, *grid.kernel, nullptr, nullptr, warp.exist);
