@@ -9,6 +9,7 @@
 #include "client/capture.h"
 #include "client/client.h"
 #include "client/handles.h"
+#include "client/host_writes.h"
 #include "client/local_storage.h"
 #include "client/memory.h"
 #include "client/thread_state.h"
@@ -101,6 +102,13 @@ void set_current(State* s) {
   }
 }
 
+// The context goes, and with it what others keep of it.
+void leave(uint64_t context) {
+  drop_local_storage(context);
+  context_destroyed(context);
+  forget_host_writes(context);
+}
+
 CUresult bind(CUcontext ctx, State** out) {
   *out = find(as_handle(ctx));
   return *out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
@@ -138,8 +146,7 @@ void adopt_context(uint64_t context, CUdevice device, uint64_t green) {
 void drop_context(uint64_t context) {
   State* s = find(context);
   if (!s || !s->green) return;
-  drop_local_storage(context);
-  context_destroyed(context);
+  leave(context);
   s->live = false;
 }
 
@@ -226,8 +233,7 @@ NM_EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev) {
     if (s->retained == 0) return CUDA_ERROR_INVALID_CONTEXT;
     if (--s->retained > 0) return CUDA_SUCCESS;
   }
-  drop_local_storage(s->handle);
-  context_destroyed(s->handle);
+  leave(s->handle);
   forget_context_memory(s->handle);
   CUresult result = remote::cuDevicePrimaryCtxRelease_v2(dev);
   s->sticky = 0;
@@ -241,8 +247,7 @@ NM_EXPORT CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev) {
   if (CUresult e = enter()) return e;
   State* s = primary_state(dev);
   if (!s) return CUDA_ERROR_INVALID_DEVICE;
-  drop_local_storage(s->handle);
-  context_destroyed(s->handle);
+  leave(s->handle);
   forget_context_memory(s->handle);
   s->sticky = 0;
   s->deferred = 0;
@@ -312,8 +317,7 @@ NM_EXPORT CUresult cuCtxDestroy_v2(CUcontext ctx) {
   State* s;
   if (CUresult e = bind(ctx, &s)) return e;
   if (s->primary || s->green) return CUDA_ERROR_INVALID_CONTEXT;
-  drop_local_storage(s->handle);
-  context_destroyed(s->handle);
+  leave(s->handle);
   forget_context_memory(s->handle);
   s->sticky = 0;  // a broken context can be destroyed
   CUresult result = remote::cuCtxDestroy_v2(ctx);

@@ -69,6 +69,11 @@ void host_write_has_come(uint64_t first, uint64_t size) {
   }
 }
 
+void forget_host_writes(uint64_t context) {
+  std::lock_guard lock(g_mutex);
+  g_count -= static_cast<int>(std::erase_if(writes(), [context](const auto& w) { return w.second.context == context; }));
+}
+
 CUresult wait_for_host_writes(const void* address, size_t size) {
   if (g_count.load(std::memory_order_relaxed) == 0) [[likely]]
     return CUDA_SUCCESS;

@@ -15,6 +15,8 @@ uint64_t expect_host_write(const void* first, size_t size, CUstream stream);
 void host_write_is_over(uint64_t write);
 // The bytes of a copy have come: of the oldest one of this range.
 void host_write_has_come(uint64_t first, uint64_t size);
+// The context has ended and its work with it.
+void forget_host_writes(uint64_t context);
 
 // Returns when every write that was expected of the range is over. An error is that of the work that writes.
 CUresult wait_for_host_writes(const void* first, size_t size);
