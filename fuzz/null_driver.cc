@@ -40,8 +40,23 @@ CUresult device_pointer(CUdeviceptr* out, void* p, unsigned) {
   *out = reinterpret_cast<CUdeviceptr>(p);
   return CUDA_SUCCESS;
 }
-CUresult fail_parameter(CUfunction, size_t, size_t*, size_t*) { return CUDA_ERROR_INVALID_VALUE; }
-CUresult fail_kernel_parameter(CUkernel, size_t, size_t*, size_t*) { return CUDA_ERROR_INVALID_VALUE; }
+// Every kernel has two parameters of eight bytes.
+constexpr size_t kParameters = 2;
+CUresult parameter(CUfunction, size_t index, size_t* offset, size_t* size) {
+  *offset = 8 * index;
+  *size = 8;
+  return index < kParameters ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+CUresult kernel_parameter(CUkernel, size_t index, size_t* offset, size_t* size) {
+  return parameter(nullptr, index, offset, size);
+}
+CUresult kernel_node(CUgraphNode, CUDA_KERNEL_NODE_PARAMS* p) {
+  static uint64_t value;
+  static void* values[kParameters] = {&value, &value};
+  *p = {};
+  p->kernelParams = values;
+  return CUresult(answer());
+}
 CUresult no_name(CUresult, const char** text) {
   *text = nullptr;
   return CUDA_ERROR_INVALID_VALUE;
@@ -178,8 +193,9 @@ const DriverTable& null_driver() {
     t.cuMemHostAlloc = host_alloc;
     t.cuMemFreeHost = host_free;
     t.cuMemHostGetDevicePointer_v2 = device_pointer;
-    t.cuFuncGetParamInfo = fail_parameter;
-    t.cuKernelGetParamInfo = fail_kernel_parameter;
+    t.cuFuncGetParamInfo = parameter;
+    t.cuKernelGetParamInfo = kernel_parameter;
+    t.cuGraphKernelNodeGetParams_v2 = kernel_node;
     t.cuGetErrorName = no_name;
     t.cuLinkComplete = link_complete;
     t.cuDeviceGetName = device_name;

@@ -47,9 +47,10 @@ int main(int argc, char** argv) {
     fprintf(stderr, "%s holds nothing to replay.\n", argv[1]);
     return 1;
   }
-  // The client says on stderr how it lost each of these servers. A crash names its input with the last line here.
+  // The client says on stderr how it lost each of these servers, and on stdout what they say a kernel printed. A crash
+  // names its input with the last line here.
   const int say = dup(STDERR_FILENO);
-  if (!freopen("/dev/null", "w", stderr)) return 2;
+  if (!freopen("/dev/null", "w", stderr) || !freopen("/dev/null", "w", stdout)) return 2;
   std::vector<uint8_t> bytes;
   for (const std::string& name : names) {
     dprintf(say, "%s\n", name.c_str());
