@@ -76,7 +76,10 @@ bool on_push(wire::PushKind kind, std::span<const uint8_t> body, uint64_t bulk,
     return receive_graph_output(slot, in.u64(), bulk, read);
   }
   if (kind == wire::PushKind::graph_done) return graph_launch_is_over(in.u64()), bulk == 0;
-  if (kind == wire::PushKind::graph_gone) return drop_graph_slot(in.u64()), bulk == 0;
+  if (kind == wire::PushKind::graph_gone) {
+    uint64_t slot = in.u64();
+    return drop_graph_slot(slot, in.u64()), bulk == 0;
+  }
   if (kind != wire::PushKind::output || bulk > (1u << 20)) return false;
   std::string text(bulk, '\0');
   if (!read(text.data(), bulk)) return false;

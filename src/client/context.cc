@@ -8,6 +8,7 @@
 #include "client/call.h"
 #include "client/capture.h"
 #include "client/client.h"
+#include "client/graph_slots.h"
 #include "client/handles.h"
 #include "client/host_writes.h"
 #include "client/local_storage.h"
@@ -107,6 +108,7 @@ void leave(uint64_t context) {
   drop_local_storage(context);
   context_destroyed(context);
   forget_host_writes(context);
+  leave_graph_slots(context);
 }
 
 CUresult bind(CUcontext ctx, State** out) {

@@ -59,7 +59,7 @@ NM_EXPORT CUresult cuGraphMemcpyNodeGetParams(CUgraphNode node, CUDA_MEMCPY3D* o
   CUDA_MEMCPY3D_PEER c;
   unsigned long long src, dst;
   if (CUresult e = remote::nm_graph_memcpy_params(node, &c, &src, &dst)) return e;
-  if ((src && !restore_host_end(src, &c)) || (dst && !restore_host_end(dst, &c))) return CUDA_ERROR_UNKNOWN;
+  if ((src && !restore_host_end(src, true, &c)) || (dst && !restore_host_end(dst, false, &c))) return CUDA_ERROR_UNKNOWN;
   CUDA_MEMCPY3D& n = *out;
   n = {};
   n.srcXInBytes = c.srcXInBytes, n.srcY = c.srcY, n.srcZ = c.srcZ, n.srcLOD = c.srcLOD;

@@ -56,7 +56,7 @@ std::atomic<int> g_execs{0};  // in execs()
 
 uint64_t add_slot(const CUDA_MEMCPY3D_PEER& copy, bool source) {
   std::lock_guard lock(g_mutex);
-  return slots().add(copy, source);
+  return slots().add(copy, source, current_context());
 }
 
 // The lock is held.
@@ -78,19 +78,20 @@ void end_launch(const Launch& launch) {
   for (uint64_t write : launch.writes) host_write_is_over(write);
 }
 
-// What the graph reads may be what something earlier is still going to write.
+// What the graph reads may be what something earlier is still going to write. What a graph writes to the very slot is at
+// the server in time.
 CUresult wait_for_inputs(uint64_t exec) {
-  std::vector<Box> inputs;
+  std::vector<std::pair<uint64_t, Box>> inputs;
   {
     std::lock_guard lock(g_mutex);
     auto it = execs().find(exec);
     if (it == execs().end()) return CUDA_SUCCESS;
     for (uint64_t id : it->second.slots) {
-      if (const Box* box = slots().box(id); box && slots().is_source(id)) inputs.push_back(*box);
+      if (const Box* box = slots().box(id); box && slots().is_source(id)) inputs.push_back({id, *box});
     }
   }
-  for (const Box& box : inputs) {
-    if (CUresult e = wait_for_host_writes(box.base, extent(box))) return e;
+  for (const auto& [slot, box] : inputs) {
+    if (CUresult e = wait_for_host_writes(box.base, extent(box), slot)) return e;
   }
   return CUDA_SUCCESS;
 }
@@ -100,7 +101,7 @@ std::vector<uint64_t> expect_outputs(const std::vector<uint64_t>& used, CUstream
   std::vector<uint64_t> writes;
   for (uint64_t id : used) {
     const Box* box = slots().box(id);
-    if (box && !slots().is_source(id)) writes.push_back(expect_host_write(box->base, extent(*box), stream));
+    if (box && slots().is_destination(id)) writes.push_back(expect_host_write(box->base, extent(*box), stream, id));
   }
   return writes;
 }
@@ -129,8 +130,8 @@ CopySlots::CopySlots(const CUDA_MEMCPY3D_PEER& copy) {
 }
 
 CopySlots::~CopySlots() {
-  if (src_) drop_graph_slot(src_);
-  if (dst_) drop_graph_slot(dst_);
+  if (src_) drop_graph_slot(src_, 1);
+  if (dst_) drop_graph_slot(dst_, 1);
 }
 
 CUresult capture_copy(const CUDA_MEMCPY3D_PEER& copy, CUstream stream) {
@@ -140,9 +141,9 @@ CUresult capture_copy(const CUDA_MEMCPY3D_PEER& copy, CUstream stream) {
   return e;
 }
 
-bool restore_host_end(uint64_t id, CUDA_MEMCPY3D_PEER* copy) {
+bool restore_host_end(uint64_t id, bool source, CUDA_MEMCPY3D_PEER* copy) {
   std::lock_guard lock(g_mutex);
-  return slots().restore(id, copy);
+  return slots().restore(id, source, copy);
 }
 
 CUresult set_graph_slots(uint64_t exec, const std::vector<uint8_t>& blob) {
@@ -177,6 +178,11 @@ void forget_graph(uint64_t exec) {
   if (it == execs().end()) return;
   it->second.destroyed = true;  // its launches go on, and what they write still comes
   erase_if_over(it);
+}
+
+void leave_graph_slots(uint64_t context) {
+  std::lock_guard lock(g_mutex);
+  slots().leave(context);
 }
 
 void add_graph_allocation(uint64_t address, uint64_t size) {
@@ -247,9 +253,9 @@ void graph_launch_is_over(uint64_t exec) {
   erase_if_over(it);
 }
 
-void drop_graph_slot(uint64_t id) {
+void drop_graph_slot(uint64_t id, uint64_t times) {
   std::lock_guard lock(g_mutex);
-  slots().drop(id);
+  slots().drop(id, times);
 }
 
 uint64_t graph_slot_size(uint64_t id) {

@@ -36,7 +36,7 @@ class CopySlots {
 CUresult capture_copy(const CUDA_MEMCPY3D_PEER& copy, CUstream stream);
 
 // Writes what the program once named as the source or destination back into a descriptor; false: no such slot.
-bool restore_host_end(uint64_t slot, CUDA_MEMCPY3D_PEER* copy);
+bool restore_host_end(uint64_t slot, bool source, CUDA_MEMCPY3D_PEER* copy);
 
 // ---- executable graphs ----
 
@@ -45,6 +45,8 @@ CUresult set_graph_slots(uint64_t exec, const std::vector<uint8_t>& slots);
 // `auto_free`: a launch frees what an earlier one left.
 CUresult set_graph_allocations(uint64_t exec, const std::vector<uint8_t>& allocations, bool auto_free);
 void forget_graph(uint64_t exec);
+// The context has ended: its slots are shared no more.
+void leave_graph_slots(uint64_t context);
 // Sends what has changed behind the graph's slots, then launches it.
 CUresult launch_graph(CUgraphExec exec, CUstream stream);
 // The device memory of a graph is the program's to use from now on.
@@ -54,7 +56,7 @@ void add_graph_allocation(uint64_t address, uint64_t size);
 
 bool receive_graph_output(uint64_t slot, uint64_t version, uint64_t size, const std::function<bool(void*, uint64_t)>& read);
 void graph_launch_is_over(uint64_t exec);
-void drop_graph_slot(uint64_t slot);
+void drop_graph_slot(uint64_t slot, uint64_t times);
 
 // ---- around a host function ----
 

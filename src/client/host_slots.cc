@@ -2,7 +2,21 @@
 
 #include <string.h>
 
+#include <algorithm>
+
 namespace nm::client {
+namespace {
+
+bool same_source(const CUDA_MEMCPY3D_PEER& a, const CUDA_MEMCPY3D_PEER& b) {
+  return a.srcHost == b.srcHost && a.srcXInBytes == b.srcXInBytes && a.srcY == b.srcY && a.srcZ == b.srcZ &&
+         a.srcPitch == b.srcPitch && a.srcHeight == b.srcHeight;
+}
+bool same_destination(const CUDA_MEMCPY3D_PEER& a, const CUDA_MEMCPY3D_PEER& b) {
+  return a.dstHost == b.dstHost && a.dstXInBytes == b.dstXInBytes && a.dstY == b.dstY && a.dstZ == b.dstZ &&
+         a.dstPitch == b.dstPitch && a.dstHeight == b.dstHeight;
+}
+
+}  // namespace
 
 void HostSlots::gather(Slot& slot) {
   slot.there.clear();
@@ -20,17 +34,58 @@ bool HostSlots::is_same(const Slot& slot) {
   return same;
 }
 
-uint64_t HostSlots::add(const CUDA_MEMCPY3D_PEER& copy, bool source) {
-  uint64_t id = next_++;
+uint64_t HostSlots::find_shared(const CUDA_MEMCPY3D_PEER& copy, const Box& b, bool source, uint64_t context) const {
+  auto [first, last] = by_base_.equal_range(b.base);
+  uint64_t found = 0;
+  for (auto it = first; it != last; ++it) {
+    const Slot& slot = slots_.at(it->second);
+    const Box& o = slot.box;
+    bool same =
+        o.width == b.width && o.height == b.height && o.depth == b.depth && o.pitch == b.pitch && o.rows == b.rows;
+    // Two that only read need not know of each other; two that only write have their order by other means.
+    bool meets = source ? slot.destination.has_value() : slot.source.has_value();
+    const auto& end = source ? slot.source : slot.destination;
+    bool fits = !end || (source ? same_source(*end, copy) : same_destination(*end, copy));
+    if (same && meets && fits && slot.context && slot.context == context && it->second > found) found = it->second;
+  }
+  return found;
+}
+
+uint64_t HostSlots::add(const CUDA_MEMCPY3D_PEER& copy, bool source, uint64_t context) {
+  Box b = source ? source_box(copy) : destination_box(copy);
+  uint64_t id = find_shared(copy, b, source, context);
+  if (!id) {
+    id = next_++;
+    by_base_.emplace(b.base, id);
+    slots_[id].box = b;
+    slots_[id].size = volume(copy);
+    slots_[id].context = context;
+  }
   Slot& slot = slots_[id];
-  slot.box = source ? source_box(copy) : destination_box(copy);
-  slot.named = copy;
-  slot.source = source;
-  slot.size = volume(copy);
+  (source ? slot.source : slot.destination) = copy;
+  slot.added++;
   return id;
 }
 
-void HostSlots::drop(uint64_t slot) { slots_.erase(slot); }
+void HostSlots::drop(uint64_t id, uint64_t times) {
+  auto it = slots_.find(id);
+  if (it == slots_.end()) return;
+  it->second.added -= std::min(times, it->second.added);
+  if (it->second.added) return;
+  auto [first, last] = by_base_.equal_range(it->second.box.base);
+  for (auto at = first; at != last; ++at) {
+    if (at->second != id) continue;
+    by_base_.erase(at);
+    break;
+  }
+  slots_.erase(it);
+}
+
+void HostSlots::leave(uint64_t context) {
+  for (auto& [id, slot] : slots_) {
+    if (slot.context == context) slot.context = 0;
+  }
+}
 
 uint64_t HostSlots::size(uint64_t id) const {
   auto it = slots_.find(id);
@@ -47,11 +102,18 @@ bool HostSlots::is_source(uint64_t id) const {
   return it != slots_.end() && it->second.source;
 }
 
-bool HostSlots::restore(uint64_t id, CUDA_MEMCPY3D_PEER* copy) const {
+bool HostSlots::is_destination(uint64_t id) const {
+  auto it = slots_.find(id);
+  return it != slots_.end() && it->second.destination;
+}
+
+bool HostSlots::restore(uint64_t id, bool source, CUDA_MEMCPY3D_PEER* copy) const {
   auto it = slots_.find(id);
   if (it == slots_.end()) return false;
-  const CUDA_MEMCPY3D_PEER& n = it->second.named;
-  if (it->second.source) {
+  const auto& named = source ? it->second.source : it->second.destination;
+  if (!named) return false;
+  const CUDA_MEMCPY3D_PEER& n = *named;
+  if (source) {
     copy->srcHost = n.srcHost, copy->srcXInBytes = n.srcXInBytes, copy->srcY = n.srcY, copy->srcZ = n.srcZ;
     copy->srcPitch = n.srcPitch, copy->srcHeight = n.srcHeight;
   } else {
@@ -117,7 +179,7 @@ void HostSlots::write(uint64_t id, uint64_t version, std::span<const uint8_t> by
   auto it = slots_.find(id);
   if (it == slots_.end()) return;
   Slot& slot = it->second;
-  if (slot.source || bytes.size() != slot.size || version <= slot.received) return;
+  if (!slot.destination || bytes.size() != slot.size || version <= slot.received) return;
   slot.received = version;
   const uint8_t* at = bytes.data();
   for_each_row(slot.box, [&](uint8_t* row) { memcpy(row, at, slot.box.width), at += slot.box.width; });

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,17 +21,22 @@ struct SlotUpdate {
 
 class HostSlots {
  public:
-  // A number for the source or the destination of a copy. `copy` is settled (host_box.h).
-  uint64_t add(const CUDA_MEMCPY3D_PEER& copy, bool source);
-  void drop(uint64_t slot);
+  // A number for the source or the destination of a copy. `copy` is settled (host_box.h). What one copy writes and
+  // another one in that context reads is one slot: the bytes are then at the server already, in the right order.
+  uint64_t add(const CUDA_MEMCPY3D_PEER& copy, bool source, uint64_t context);
+  // It was added so many times for copies that are no more; a slot ends with the last of them.
+  void drop(uint64_t slot, uint64_t times);
+  // The server's memory of these is gone with the context: nothing new may use it.
+  void leave(uint64_t context);
 
   // 0: no such slot.
   uint64_t size(uint64_t slot) const;
   // Null: no such slot.
   const Box* box(uint64_t slot) const;
   bool is_source(uint64_t slot) const;
-  // Writes what the program once named back into a descriptor; false: no such slot.
-  bool restore(uint64_t slot, CUDA_MEMCPY3D_PEER* copy) const;
+  bool is_destination(uint64_t slot) const;
+  // Writes what the program once named back into one end of a descriptor; false: no such slot.
+  bool restore(uint64_t slot, bool source, CUDA_MEMCPY3D_PEER* copy) const;
 
   // A launch that uses these begins; what has changed behind them goes with it.
   std::vector<SlotUpdate> begin_launch(std::span<const uint64_t> slots);
@@ -46,9 +52,11 @@ class HostSlots {
  private:
   struct Slot {
     Box box;
-    CUDA_MEMCPY3D_PEER named;  // as the program named it
-    bool source;
-    uint64_t size;
+    // As the program named it: the end of a copy, address, offsets, pitch and height. At least one of the two is there.
+    std::optional<CUDA_MEMCPY3D_PEER> source, destination;
+    uint64_t context = 0;  // 0: it has ended
+    uint64_t added = 0;    // how often
+    uint64_t size = 0;
     // What the server has: unknown before the first launch.
     std::vector<uint8_t> there;
     bool there_known = false;
@@ -63,7 +71,11 @@ class HostSlots {
   // False: nothing to send.
   bool take_change(uint64_t id, Slot& slot, SlotUpdate* out);
 
+  // A slot of the same bytes that may serve this end of the copy, too; 0: none.
+  uint64_t find_shared(const CUDA_MEMCPY3D_PEER& copy, const Box& box, bool source, uint64_t context) const;
+
   std::map<uint64_t, Slot> slots_;
+  std::multimap<const uint8_t*, uint64_t> by_base_;
   uint64_t next_ = 1, version_ = 0;
 };
 

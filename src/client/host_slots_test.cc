@@ -17,6 +17,9 @@ class HostSlotsTest : public ::testing::Test {
     c.Height = c.Depth = 1;
     return c;
   }
+  uint64_t add(const CUDA_MEMCPY3D_PEER& copy, bool source, uint64_t context = 1) {
+    return slots_.add(copy, source, context);
+  }
   std::vector<SlotUpdate> launch(uint64_t slot) { return slots_.begin_launch({&slot, 1}); }
   void end(uint64_t slot) { slots_.end_launch({&slot, 1}); }
 
@@ -25,7 +28,7 @@ class HostSlotsTest : public ::testing::Test {
 };
 
 TEST_F(HostSlotsTest, OnlyWhatChangedGoesWithALaunch) {
-  uint64_t slot = slots_.add(whole(), true);
+  uint64_t slot = add(whole(), true);
   EXPECT_EQ(24u, slots_.size(slot));
   auto first = launch(slot);
   ASSERT_EQ(1u, first.size());
@@ -39,7 +42,7 @@ TEST_F(HostSlotsTest, OnlyWhatChangedGoesWithALaunch) {
 }
 
 TEST_F(HostSlotsTest, WhatMayNotHaveArrivedGoesAgain) {
-  uint64_t slot = slots_.add(whole(), true);
+  uint64_t slot = add(whole(), true);
   launch(slot);
   slots_.lost(slot);
   EXPECT_EQ(1u, launch(slot).size());
@@ -52,17 +55,17 @@ TEST_F(HostSlotsTest, RowsTravelWithoutTheirGaps) {
   c.srcPitch = 8;
   c.srcXInBytes = 1;
   c.dstPitch = 4;
-  auto sent = launch(slots_.add(c, true));
+  auto sent = launch(add(c, true));
   ASSERT_EQ(1u, sent.size());
   EXPECT_EQ((std::vector<uint8_t>{2, 3, 10, 11, 18, 19}), sent[0].bytes);
-  uint64_t out = slots_.add(c, false);
+  uint64_t out = add(c, false);
   slots_.write(out, 1, std::vector<uint8_t>{100, 101, 102, 103, 104, 105});
   EXPECT_EQ((std::vector<uint8_t>{100, 101, 3, 4, 102, 103, 7, 8, 104, 105}),
             std::vector<uint8_t>(memory_.begin(), memory_.begin() + 10));
 }
 
 TEST_F(HostSlotsTest, OnlyANewerWholeOutputIsWritten) {
-  uint64_t in = slots_.add(whole(), true), out = slots_.add(whole(), false);
+  uint64_t in = add(whole(), true), out = add(whole(), false, 2);
   const auto before = memory_;
   const std::vector<uint8_t> sevens(24, 7), eights(24, 8);
   slots_.write(in, 1, sevens);  // nothing that a graph writes
@@ -78,7 +81,7 @@ TEST_F(HostSlotsTest, OnlyANewerWholeOutputIsWritten) {
 }
 
 TEST_F(HostSlotsTest, AHostFunctionsChangesReachLaunchesUnderWay) {
-  uint64_t slot = slots_.add(whole(), true);
+  uint64_t slot = add(whole(), true);
   EXPECT_TRUE(slots_.take_changes().empty()) << "no launch is under way";
   auto sent = launch(slot);
   // An earlier launch may still be to come and has not seen what went with this one: once more, as the same version.
@@ -95,19 +98,58 @@ TEST_F(HostSlotsTest, AHostFunctionsChangesReachLaunchesUnderWay) {
   EXPECT_TRUE(slots_.take_changes().empty());
 }
 
+TEST_F(HostSlotsTest, WhatOneCopyWritesAndAnotherReadsIsOneSlot) {
+  uint64_t in = add(whole(), true);
+  EXPECT_NE(in, add(whole(), true)) << "two that read";
+  uint64_t out = add(whole(), false);
+  EXPECT_TRUE(slots_.is_source(out) && slots_.is_destination(out));
+  EXPECT_EQ(out, add(whole(), true)) << "what a copy writes, read once more";
+  EXPECT_NE(out, add(whole(), true, 2)) << "in another context";
+  CUDA_MEMCPY3D_PEER half = whole();
+  half.WidthInBytes /= 2;
+  EXPECT_NE(out, add(half, true)) << "other bytes";
+  launch(out);
+  const std::vector<uint8_t> sevens(24, 7);
+  slots_.write(out, 1, sevens);
+  EXPECT_EQ(sevens, memory_);
+  EXPECT_TRUE(launch(out).empty()) << "the server has what it sent";
+}
+
+TEST_F(HostSlotsTest, ASlotLivesAsLongAsSomeCopyUsesIt) {
+  uint64_t slot = add(whole(), true);
+  ASSERT_EQ(slot, add(whole(), false));
+  slots_.drop(slot, 1);
+  EXPECT_EQ(24u, slots_.size(slot));
+  // Named again before it was heard that both are gone.
+  ASSERT_EQ(slot, add(whole(), true));
+  slots_.drop(slot, 1);
+  EXPECT_EQ(24u, slots_.size(slot));
+  slots_.drop(slot, 5);
+  EXPECT_EQ(0u, slots_.size(slot));
+  EXPECT_NE(slot, add(whole(), false));
+}
+
+TEST_F(HostSlotsTest, ASlotOfAnEndedContextIsNotShared) {
+  uint64_t slot = add(whole(), true);
+  slots_.leave(1);
+  EXPECT_NE(slot, add(whole(), false));
+  EXPECT_EQ(24u, slots_.size(slot)) << "its graph may still be there";
+}
+
 TEST_F(HostSlotsTest, AProgramReadsBackWhatItNamed) {
   CUDA_MEMCPY3D_PEER named = whole(), asked{};
   named.srcXInBytes = 3;
   named.srcPitch = 24;
   named.WidthInBytes = 4;
-  uint64_t slot = slots_.add(named, true);
-  ASSERT_TRUE(slots_.restore(slot, &asked));
+  uint64_t slot = add(named, true);
+  ASSERT_TRUE(slots_.restore(slot, true, &asked));
+  EXPECT_FALSE(slots_.restore(slot, false, &asked));
   EXPECT_EQ(memory_.data(), asked.srcHost);
   EXPECT_EQ(3u, asked.srcXInBytes);
   EXPECT_EQ(24u, asked.srcPitch);
   EXPECT_EQ(nullptr, asked.dstHost);
-  slots_.drop(slot);
-  EXPECT_FALSE(slots_.restore(slot, &asked));
+  slots_.drop(slot, 1);
+  EXPECT_FALSE(slots_.restore(slot, true, &asked));
   EXPECT_EQ(0u, slots_.size(slot));
   EXPECT_EQ(nullptr, slots_.box(slot));
 }

@@ -17,7 +17,7 @@ namespace {
 
 struct Write {
   uint64_t first, size;
-  uint64_t context, stream;
+  uint64_t context, stream, slot;
 };
 
 std::atomic<int> g_count{0};
@@ -47,12 +47,12 @@ CUresult fence(uint64_t context, uint64_t stream) {
 
 }  // namespace
 
-uint64_t expect_host_write(const void* first, size_t size, CUstream stream) {
+uint64_t expect_host_write(const void* first, size_t size, CUstream stream, uint64_t slot) {
   uint64_t handle = 0;
   if (resolve_stream(stream, &handle) != CUDA_SUCCESS) return 0;
   std::lock_guard lock(g_mutex);
   uint64_t write = g_next++;
-  writes()[write] = {reinterpret_cast<uint64_t>(first), size, current_context(), handle};
+  writes()[write] = {reinterpret_cast<uint64_t>(first), size, current_context(), handle, slot};
   g_count++;
   return write;
 }
@@ -71,10 +71,11 @@ void host_write_has_come(uint64_t first, uint64_t size) {
 
 void forget_host_writes(uint64_t context) {
   std::lock_guard lock(g_mutex);
-  g_count -= static_cast<int>(std::erase_if(writes(), [context](const auto& w) { return w.second.context == context; }));
+  g_count -=
+      static_cast<int>(std::erase_if(writes(), [context](const auto& w) { return w.second.context == context; }));
 }
 
-CUresult wait_for_host_writes(const void* address, size_t size) {
+CUresult wait_for_host_writes(const void* address, size_t size, uint64_t but_for_slot) {
   if (g_count.load(std::memory_order_relaxed) == 0) [[likely]]
     return CUDA_SUCCESS;
   auto first = reinterpret_cast<uint64_t>(address);
@@ -83,7 +84,7 @@ CUresult wait_for_host_writes(const void* address, size_t size) {
   {
     std::lock_guard lock(g_mutex);
     for (auto& [write, w] : writes()) {
-      if (first >= w.first + w.size || w.first >= first + size) continue;
+      if (first >= w.first + w.size || w.first >= first + size || (w.slot && w.slot == but_for_slot)) continue;
       found.push_back(write);
       streams.insert({w.context, w.stream});
     }

@@ -10,15 +10,16 @@
 
 namespace nm::client {
 
-// A number for the write; it is expected until it is over.
-uint64_t expect_host_write(const void* first, size_t size, CUstream stream);
+// A number for the write; it is expected until it is over. `slot`: of a graph's output, 0: none.
+uint64_t expect_host_write(const void* first, size_t size, CUstream stream, uint64_t slot = 0);
 void host_write_is_over(uint64_t write);
 // The bytes of a copy have come: of the oldest one of this range.
 void host_write_has_come(uint64_t first, uint64_t size);
 // The context has ended and its work with it.
 void forget_host_writes(uint64_t context);
 
-// Returns when every write that was expected of the range is over. An error is that of the work that writes.
-CUresult wait_for_host_writes(const void* first, size_t size);
+// Returns when every write that was expected of the range is over, except those to that slot. An error is that of the
+// work that writes.
+CUresult wait_for_host_writes(const void* first, size_t size, uint64_t but_for_slot = 0);
 
 }  // namespace nm::client

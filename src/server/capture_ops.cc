@@ -143,7 +143,7 @@ CUresult nm_capture_copy(Session& s, args::nm_capture_copy& a, outs::nm_capture_
   CUresult e = capture_copy(s, a);
   // Nobody waits for this answer: the client keeps what lies behind the slots until it hears that they are gone.
   for (uint64_t slot : {a.src_slot, a.dst_slot}) {
-    if (e != CUDA_SUCCESS && slot) s.push(wire::PushKind::graph_gone, {slot});
+    if (e != CUDA_SUCCESS && slot && !s.graphs().slots().knows(slot)) s.push(wire::PushKind::graph_gone, {slot, 1});
   }
   return e;
 }

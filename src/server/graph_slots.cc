@@ -14,7 +14,8 @@ constexpr uint64_t kMaxSpare = 256ull << 20;
 void GraphSlots::close() { gone_ = nullptr; }
 
 CUresult GraphSlots::make(uint64_t id, uint64_t size, bool output, CUcontext context, Ref* out) {
-  if (!id || !size || size > kMaxTotal || by_id_.count(id)) return CUDA_ERROR_INVALID_VALUE;
+  if (!id || !size || size > kMaxTotal) return CUDA_ERROR_INVALID_VALUE;
+  if (auto it = by_id_.find(id); it != by_id_.end()) return name_again(*it->second, size, output, out);
   if (total_ + size > kMaxTotal) return CUDA_ERROR_OUT_OF_MEMORY;
   void* data = nullptr;
   if (auto it = spare_.find(size); it != spare_.end()) {
@@ -33,6 +34,7 @@ CUresult GraphSlots::make(uint64_t id, uint64_t size, bool output, CUcontext con
   slot->size = size;
   slot->context = context;
   slot->output = output;
+  slot->named = 1;
   if (output) slot->known.assign(size, 0);
   total_ += size;
   if (size > largest_) largest_ = size;
@@ -43,6 +45,19 @@ CUresult GraphSlots::make(uint64_t id, uint64_t size, bool output, CUcontext con
   by_address_[reinterpret_cast<uint64_t>(data)] = *out;
   std::lock_guard lock(mutex_);
   by_id_[id] = slot;
+  return CUDA_SUCCESS;
+}
+
+CUresult GraphSlots::name_again(Slot& slot, uint64_t size, bool output, Ref* out) {
+  if (size != slot.size || !slot.data) return CUDA_ERROR_INVALID_VALUE;
+  *out = at(slot.data);
+  if (!*out) return CUDA_ERROR_INVALID_VALUE;
+  slot.named++;
+  std::lock_guard lock(mutex_);
+  if (output && !slot.output) {
+    slot.known.assign(slot.data, slot.data + size);
+    slot.output = true;
+  }
   return CUDA_SUCCESS;
 }
 
@@ -62,7 +77,7 @@ void GraphSlots::recycle(Slot* slot) {
     RelaxedCapture relaxed(driver_);
     driver_.cuMemFreeHost(slot->data);
   }
-  if (gone_) gone_(slot->id);
+  if (gone_) gone_(slot->id, slot->named);
   delete slot;
 }
 

@@ -31,6 +31,7 @@ class GraphSlots : public std::enable_shared_from_this<GraphSlots> {
     CUcontext context = nullptr;
     uint64_t size = 0;        // bytes
     bool output = false;      // a graph writes it
+    uint64_t named = 0;       // by the client, for the ends of copies
     int nodes = 0;            // of graphs that use it
     std::atomic<int> running{0};  // launches under way that use it
     // Guarded by the lock, as are the bytes as far as they are ours.
@@ -47,15 +48,17 @@ class GraphSlots : public std::enable_shared_from_this<GraphSlots> {
     std::vector<uint8_t> bytes;
   };
 
-  // `gone` is told the number of a slot that nothing uses any more.
-  GraphSlots(const DriverTable& driver, std::function<void(uint64_t)> gone) : driver_(driver), gone_(std::move(gone)) {}
+  // `gone` is told the number of a slot that nothing uses any more, and how often the client had named it: the client may
+  // have named it once more in the meantime.
+  GraphSlots(const DriverTable& driver, std::function<void(uint64_t, uint64_t)> gone) : driver_(driver), gone_(std::move(gone)) {}
   // The context is going, and memory that was made in it too.
   void leave(CUcontext context);
   // The session ends: nobody is to be told anything.
   void close();
 
   bool empty() const { return by_address_.empty(); }
-  // A new slot with a number the client chose; INVALID_VALUE if it is in use or the size is out of bounds.
+  bool knows(uint64_t id) const { return by_id_.count(id) != 0; }
+  // The slot with a number the client chose, new or in use; INVALID_VALUE if the size is out of bounds or another one.
   CUresult make(uint64_t id, uint64_t size, bool output, CUcontext context, Ref* out);
   // The slot that a host address of a node lies in; null if none does.
   Ref at(const void* host) const;
@@ -72,11 +75,12 @@ class GraphSlots : public std::enable_shared_from_this<GraphSlots> {
   std::vector<Update> take_written();
 
  private:
+  CUresult name_again(Slot& slot, uint64_t size, bool output, Ref* out);
   bool take_written_of(Slot& slot, Update* out);
   void recycle(Slot* slot);
 
   const DriverTable& driver_;
-  std::function<void(uint64_t)> gone_;
+  std::function<void(uint64_t, uint64_t)> gone_;
   std::map<uint64_t, std::weak_ptr<Slot>> by_address_;
   std::map<uint64_t, Ref> in_graphs_;  // by number: slots with nodes
   std::mutex mutex_;

@@ -14,8 +14,8 @@ std::vector<GraphSlots::Ref> GraphExec::slots() const {
 }
 
 Graphs::Graphs(Session& session)
-    : s_(session), slots_(std::make_shared<GraphSlots>(session.driver(), [&session](uint64_t id) {
-        session.push(wire::PushKind::graph_gone, {id});
+    : s_(session), slots_(std::make_shared<GraphSlots>(session.driver(), [&session](uint64_t id, uint64_t named) {
+        session.push(wire::PushKind::graph_gone, {id, named});
       })) {
   session.host_functions().share_slots(slots_);
 }

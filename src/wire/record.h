@@ -35,7 +35,7 @@ enum class PushKind : int32_t {
   // Slots: host memory of the client in graphs (api/session.toml).
   graph_output = 3,  // body: u64 slot, u64 version; bulk: what a graph wrote there
   graph_done = 4,    // body: u64 executable graph: its oldest launch is over
-  graph_gone = 5,    // body: u64 slot: nothing uses it any more
+  graph_gone = 5,    // body: u64 slot, u64 how often it was named: nothing uses it any more
 };
 
 // A body larger than this is refused; what is larger travels as bulk.

@@ -396,6 +396,50 @@ TEST_F(GraphRemoteOrder, AGraphThatUpdatesMemoryInPlaceDoesSoAtEveryLaunch) {
   }
 }
 
+TEST_F(GraphRemoteOrder, ANodeReadsWhatAnotherNodeOfItsGraphWrites) {
+  for (uint32_t* between : kinds()) {
+    std::vector<uint32_t> in = filled(0), out(kCount);
+    CUgraph graph;
+    OK(cuGraphCreate(&graph, 0));
+    CUgraphNode a = copy_node(graph, {}, in.data(), true), b = add_node(graph, {a}, 1);
+    CUgraphNode c = copy_node(graph, {b}, between, false), d = add_node(graph, {c}, 100);
+    CUgraphNode e = copy_node(graph, {d}, between, true), f = add_node(graph, {e}, 10);
+    copy_node(graph, {f}, out.data(), false);
+    CUgraphExec exec = instantiate(graph);
+    OK(cuGraphDestroy(graph));
+    for (uint32_t round = 0; round < 3; round++) {
+      fill(in, round * 1000);
+      run(exec);
+      EXPECT_EQ(filled(round * 1000 + 11), out) << round;
+      EXPECT_EQ(0, std::memcmp(between, filled(round * 1000 + 1).data(), kBytes)) << round;
+    }
+    OK(cuGraphExecDestroy(exec));
+  }
+}
+
+TEST_F(GraphRemoteOrder, ALaunchReadsPartOfWhatAnEarlierLaunchWrites) {
+  for (uint32_t* between : kinds()) {
+    std::vector<uint32_t> in = filled(0), out(kCount / 2);
+    CUgraphExec first = pipeline(in.data(), between, 1);
+    CUgraph graph;
+    CUgraphNode a, b;
+    OK(cuGraphCreate(&graph, 0));
+    CUDA_MEMCPY3D to = linear(other_, between + kCount / 2, kBytes / 2, true), from = linear(other_, out.data(), kBytes / 2, false);
+    OK(cuGraphAddMemcpyNode(&a, graph, nullptr, 0, &to, context_));
+    OK(cuGraphAddMemcpyNode(&b, graph, &a, 1, &from, context_));
+    CUgraphExec second = instantiate(graph);
+    for (uint32_t round = 0; round < 3; round++) {
+      fill(in, round * 100);
+      hold();
+      OK(cuGraphLaunch(first, stream_));
+      OK(cuGraphLaunch(second, stream_));
+      OK(cuStreamSynchronize(stream_));
+      EXPECT_EQ(round * 100 + kCount / 2 + 1, out[0]) << round;
+      EXPECT_EQ(round * 100 + kCount / 2 * 2, out.back()) << round;
+    }
+  }
+}
+
 TEST_F(GraphRemoteOrder, ACopyReadsWhatAnEarlierCopyOrLaunchBrings) {
   for (uint32_t* between : kinds()) {
     std::fill(between, between + kCount, 0u);
@@ -425,6 +469,15 @@ TEST_F(GraphRemote, LaunchesThatReadNothingPendingCostNothing) {
   }
   OK(cuStreamSynchronize(stream_));
   EXPECT_EQ(200u, out[0]);
+  // Nor where one reads what another writes, if it is the same memory.
+  std::vector<uint32_t> next(kCount);
+  CUgraphExec in_place = pipeline(out.data(), out.data(), 2), second = pipeline(out.data(), next.data(), 1);
+  std::fill(out.begin(), out.end(), 0u);
+  for (int i = 0; i < 100; i++) OK(cuGraphLaunch(in_place, stream_));
+  OK(cuGraphLaunch(second, stream_));
+  OK(cuStreamSynchronize(stream_));
+  EXPECT_EQ(200u, out[0]);
+  EXPECT_EQ(201u, next[0]);
 }
 
 }  // namespace
