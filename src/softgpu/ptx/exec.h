@@ -242,6 +242,9 @@ struct Exec {
 // way of `space` shared have to stay in the block's (or cluster's) shared memory.
 bool check_addresses(Exec& x, Space space, uint32_t bytes, bool write);
 
+// The host address of a shared one (Exec::shared_begin and an offset) that may be in another block of the cluster.
+uint64_t in_cluster(const Exec& x, uint64_t address, uint64_t bytes);
+
 // One address, as device functions of the run time (printf) need.
 bool readable(Exec& x, uint32_t lane, uint64_t address, uint64_t bytes, bool write);
 

@@ -57,20 +57,19 @@ bool readable(Exec& x, uint32_t lane, uint64_t address, uint64_t bytes, bool wri
   return true;
 }
 
+// A shared address of another block of the cluster, as mapa makes it: (rank + 1) in the top byte.
+uint64_t in_cluster(const Exec& x, uint64_t address, uint64_t bytes) {
+  if (address < x.shared_end || address - x.shared_begin > 0xffffffffull || !x.grid->explicit_cluster) return address;
+  const uint64_t offset = address - x.shared_begin, rank = offset >> 24, inside_block = offset & 0xffffff;
+  const auto& blocks = x.block->cluster->blocks;
+  if (rank < 1 || rank > blocks.size() || inside_block + bytes > x.grid->shared_bytes) return address;
+  return reinterpret_cast<uint64_t>(blocks[rank - 1]->shared.data()) + inside_block;
+}
+
 bool check_addresses(Exec& x, Space space, uint32_t bytes, bool write) {
   for (uint32_t m = x.mask; m; m &= m - 1) {
     const uint32_t lane = static_cast<uint32_t>(std::countr_zero(m));
-    uint64_t address = x.address[lane];
-    // A shared address of another block of the cluster, as mapa makes it: (rank + 1) in the top byte.
-    if (address >= x.shared_end && address - x.shared_begin <= 0xffffffffull) {
-      const uint64_t offset = address - x.shared_begin;
-      const uint64_t rank = offset >> 24;
-      if (rank >= 1 && rank <= x.block->cluster->blocks.size() && (offset & 0xffffff) + bytes <= x.grid->shared_bytes &&
-          x.grid->explicit_cluster) {
-        address = reinterpret_cast<uint64_t>(x.block->cluster->blocks[rank - 1]->shared.data()) + (offset & 0xffffff);
-        x.address[lane] = address;
-      }
-    }
+    const uint64_t address = x.address[lane] = in_cluster(x, x.address[lane], bytes);
     if (address & (bytes - 1)) {
       x.raise(Fault::misaligned_address, lane, text("misaligned access of %u bytes at 0x%llx", bytes, address));
       return false;

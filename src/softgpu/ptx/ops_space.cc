@@ -167,9 +167,9 @@ void copy_bulk(Exec& x, const Inst& in) {
     if (x.fault != Fault::none) return;
     uint64_t from = in.imm + (in.mode == 8 ? x.reg<uint64_t>(in.r[0])[l] : x.reg<uint32_t>(in.r[0])[l]);
     uint64_t to = shift + (in.width == 8 ? x.reg<uint64_t>(in.r[4])[l] : x.reg<uint32_t>(in.r[4])[l]);
-    if (in.flags & 1) from = x.shared_begin + (from & 0xffffffff);
-    if (in.space == Space::shared) to = x.shared_begin + (to & 0xffffffff);
     const uint64_t bytes = x.reg<uint32_t>(in.r[1])[l];
+    if (in.flags & 1) from = x.shared_begin + (from & 0xffffffff);
+    if (in.space == Space::shared) to = in_cluster(x, x.shared_begin + (to & 0xffffffff), bytes);
     if ((from | to | bytes) & 15) {
       return x.raise(Fault::misaligned_address, l, "cp.async.bulk whose addresses or size are no multiples of 16");
     }

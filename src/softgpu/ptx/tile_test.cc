@@ -235,5 +235,30 @@ WAIT: mbarrier.try_wait.parity.shared::cta.b64 %q, [bar], 0; @!%q bra WAIT;
   EXPECT_EQ(device.run("k", {1}, {64}, in + 1, out, 16u).fault, Fault::misaligned_address);
 }
 
+// From a block's shared memory to the next one's of its cluster, whose barrier hears of it.
+TEST(AsyncCopies, BulkBetweenTheBlocksOfACluster) {
+  TestDevice device;
+  ASSERT_TRUE(device.load(std::string(kHead) + R"(
+.visible .entry k(.param .u64 out) .reqnctapercluster 2, 1, 1 {
+  .shared .align 128 .b8 s[128]; .shared .align 128 .b8 r[128]; .shared .align 8 .b64 bar;
+  .reg .b64 %o, %l; .reg .b32 %t, %c, %a, %v, %b, %next; .reg .pred %p, %q;
+  mov.u32 %t, %tid.x; mov.u32 %c, %cluster_ctarank; setp.eq.u32 %p, %t, 0; xor.b32 %next, %c, 1;
+  mov.u32 %a, s; shl.b32 %v, %t, 2; add.u32 %a, %a, %v; mad.lo.u32 %v, %c, 1000, %t; st.shared.u32 [%a], %v;
+  @%p mbarrier.init.shared::cta.b64 [bar], 1;
+  @%p mbarrier.arrive.expect_tx.shared::cta.b64 _, [bar], 128;
+  barrier.cluster.arrive; barrier.cluster.wait;
+  mov.u32 %a, r; mapa.shared::cluster.u32 %a, %a, %next; mov.u32 %b, bar; mapa.shared::cluster.u32 %b, %b, %next;
+  @%p cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%a], [s], 128, [%b];
+WAIT: mbarrier.try_wait.parity.shared::cta.b64 %q, [bar], 0; @!%q bra WAIT;
+  mov.u32 %a, r; shl.b32 %v, %t, 2; add.u32 %a, %a, %v; ld.shared.u32 %v, [%a];
+  ld.param.u64 %o, [out]; mad.lo.u32 %t, %c, 32, %t; mul.wide.u32 %l, %t, 4; add.u64 %o, %o, %l; st.global.u32 [%o], %v;
+  barrier.cluster.arrive; barrier.cluster.wait;
+  ret;
+})")) << device.log;
+  uint32_t* out = device.zeros<uint32_t>(64);
+  EXPECT_RUNS(device.run("k", {2}, {32}, out));
+  for (uint32_t i = 0; i < 64; ++i) ASSERT_EQ(out[i], i < 32 ? 1000 + i : i - 32);
+}
+
 }  // namespace
 }  // namespace nm::softgpu::ptx
