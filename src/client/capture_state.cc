@@ -3,6 +3,7 @@
 namespace nm::client {
 
 void CaptureState::begin(uint64_t stream, uint64_t context) {
+  end(stream);  // it may have ended in a way that was not heard of here
   uint64_t number = next_++;
   captures_[number] = {stream, context};
   members_[stream] = {number, Part::surely};

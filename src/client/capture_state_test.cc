@@ -21,6 +21,15 @@ TEST(CaptureState, OnlyTheStreamWhereItBeganTakesPartAtFirst) {
   EXPECT_EQ(Part::none, s.part(kA));
 }
 
+TEST(CaptureState, ANewCaptureInAStreamTakesThePlaceOfOneThatWasNotHeardToEnd) {
+  CaptureState s;
+  s.begin(kA, kContext);
+  s.begin(kA, kContext);
+  EXPECT_EQ(1, s.open());
+  s.end(kA);
+  EXPECT_EQ(0, s.open());
+}
+
 TEST(CaptureState, AStreamThatWaitsForACapturedEventMayHaveJoined) {
   CaptureState s;
   s.begin(kA, kContext);
