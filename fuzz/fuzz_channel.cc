@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return bulk <= sizeof pushed && read(pushed, bulk);
   };
   {
-    auto channel = nm::client::Channel::over(nm::Fd(ends[1]), on_push);
+    auto channel = nm::client::Channel::over(nm::wire::socket_stream(nm::Fd(ends[1]), true), on_push);
     char bulk[64];
     for (int i = 0; i < 8 && !channel->lost(); i++) {
       nm::client::Pending pending;

@@ -27,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   {
     nm::server::NvmlState state;
     nm::server::fill_null_nvml(&state);
-    nm::server::Connection connection(nm::Fd(ends[1]), true);
+    nm::server::Connection connection(nm::wire::socket_stream(nm::Fd(ends[1]), true));
     nm::server::serve_nvml(state, connection);
   }
   close(ends[0]);

@@ -58,7 +58,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   nm::fuzz::HostileServer server(ends[1], Input(data + 2 + mine, size - 2 - mine), kNvmlRows, kNvmlItems);
   server.turn();
   server.start();
-  g_channel = nm::client::Channel::over(nm::Fd(ends[0]), refuse_push);
+  g_channel = nm::client::Channel::over(nm::wire::socket_stream(nm::Fd(ends[0]), true), refuse_push);
   constexpr size_t kMostCalls = 48;
   for (size_t calls = 0; program.more() && calls < kMostCalls; calls++)
     kNvmlCalls[program.pick() % std::size(kNvmlCalls)](program);

@@ -63,7 +63,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     nm::server::HostFunctions host_functions;
     if (!answers.empty() && connection_with(answers, &my_events, &their_events))
       host_functions.connect(std::move(their_events));
-    nm::server::Session session(nm::server::null_driver(), nm::server::Connection(std::move(theirs), true),
+    nm::server::Session session(nm::server::null_driver(), nm::server::Connection(nm::wire::socket_stream(std::move(theirs), true)),
                                 host_functions);
     session.run();
   }

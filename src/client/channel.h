@@ -1,7 +1,7 @@
 // The one ordered connection of a process to its worker.
 //
-// Posting appends to a buffer and returns; a flusher thread sends what has gathered, so that a stream of launches costs
-// the program no system call. A call sends at once and waits. Whoever waits also reads: one waiting thread at a time
+// Posting writes to memory that the worker reads, or, over a socket, appends to a buffer that a flusher thread sends: a
+// stream of launches costs the program no system call. A call sends at once and waits. Whoever waits also reads: one waiting thread at a time
 // holds the reader's role and delivers the others' replies.
 //
 // Locks, outermost first: send_mutex_, out_mutex_. in_mutex_ stands alone.
@@ -12,7 +12,6 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -25,6 +24,7 @@
 #include "wire/address.h"
 #include "wire/hello.h"
 #include "wire/record.h"
+#include "wire/stream.h"
 
 namespace nm::client {
 
@@ -54,7 +54,7 @@ class Channel {
   static Result<std::unique_ptr<Channel>> connect(const wire::Address& address, wire::Purpose purpose,
                                                   const std::vector<uint8_t>& environment, PushHandler on_push);
   // Over a connection that is greeted already; for tests.
-  static std::unique_ptr<Channel> over(Fd fd, PushHandler on_push);
+  static std::unique_ptr<Channel> over(std::unique_ptr<wire::Stream> stream, PushHandler on_push);
   // Another connection of the same session, for host functions.
   static Result<Fd> join(const wire::Address& address, const wire::Token& session);
   ~Channel();
@@ -76,20 +76,21 @@ class Channel {
   void abandon();
 
  private:
-  Channel(wire::Address address, Fd fd, wire::Token token, PushHandler on_push);
+  Channel(wire::Address address, std::unique_ptr<wire::Stream> stream, wire::Token token, PushHandler on_push);
 
   bool append(const wire::RecordHeader& header, std::span<const uint8_t> body, const void* bulk, int fd);
   bool flush_holding_send_mutex();
-  bool send_all(const void* data, uint64_t size, int fd);
+  bool send_all(std::span<iovec> parts, int fd);
   bool read_exact(void* data, uint64_t size);
   bool receive_some(void* data, uint64_t capacity, uint64_t* got);
+  bool ended();
   bool read_message();
   void wait(Pending* pending);
   void flusher();
   static void* flusher_entry(void* self);
 
   wire::Address address_;
-  Fd fd_;
+  std::unique_ptr<wire::Stream> stream_;
   wire::Token token_;
   PushHandler on_push_;
   Counters counters_;
@@ -102,7 +103,7 @@ class Channel {
   std::vector<uint8_t> out_, sending_;
   std::atomic<uint32_t> flusher_sleeps_{0};
   std::atomic<bool> stop_{false};
-  pthread_t flusher_thread_{};
+  pthread_t flusher_thread_{};  // none where the stream takes writes directly
 
   std::mutex in_mutex_;
   std::condition_variable in_changed_;
@@ -111,7 +112,6 @@ class Channel {
   bool reading_ = false;
   std::vector<uint8_t> in_;  // bytes received and not yet consumed: [in_at_, in_end_)
   size_t in_at_ = 0, in_end_ = 0;
-  std::deque<Fd> in_fds_;
 };
 
 }  // namespace nm::client

@@ -112,7 +112,7 @@ CUresult Client::start_over(Fd connection) {
   std::lock_guard lock(g_start_mutex);
   delete g_client.exchange(nullptr);
   auto* client = new Client;
-  client->channel_ = Channel::over(std::move(connection), on_push);
+  client->channel_ = Channel::over(wire::socket_stream(std::move(connection), true), on_push);
   g_client.store(client, std::memory_order_release);
   return client->hear_facts();
 }

@@ -15,6 +15,7 @@ CUresult Completions::take_event(CUcontext context, CUevent* out) {
 }
 
 CUresult Completions::record(CUcontext context, CUstream stream, CUevent* out) {
+  settle();
   if (CUresult e = take_event(context, out)) return e;
   if (CUresult e = driver_.cuEventRecord(*out, stream)) {
     spare_[context].push_back(*out);
@@ -26,13 +27,13 @@ CUresult Completions::record(CUcontext context, CUstream stream, CUevent* out) {
 CUresult Completions::after(CUcontext context, CUstream stream, Done done) {
   CUevent event;
   if (CUresult e = record(context, stream, &event)) return e;
-  waiting_.push_back({context, {event}, true, std::move(done)});
+  waiting_.push_back({context, {event}, true, std::move(done), {}});
   return CUDA_SUCCESS;
 }
 
 CUresult Completions::after_all(CUcontext context, const std::vector<CUstream>& streams, std::vector<CUevent> recorded,
                                 Done done) {
-  Waiting w{context, std::move(recorded), true, std::move(done)};
+  Waiting w{context, std::move(recorded), true, std::move(done), {}};
   for (CUstream stream : streams) {
     CUevent event;
     if (CUresult e = record(context, stream, &event)) {
@@ -45,8 +46,43 @@ CUresult Completions::after_all(CUcontext context, const std::vector<CUstream>& 
   return CUDA_SUCCESS;
 }
 
+void Completions::when_idle(CUcontext context, std::vector<CUstream> streams, Done done) {
+  waiting_.push_back({context, {}, true, std::move(done), std::move(streams)});
+  unsettled_ = true;
+}
+
+void Completions::settle_all() {
+  unsettled_ = false;
+  for (Waiting& w : waiting_) {
+    if (w.streams.empty()) continue;
+    enter_(w.context);
+    for (CUstream stream : w.streams) {
+      CUevent event;
+      if (w.failed == CUDA_SUCCESS && (w.failed = record(w.context, stream, &event)) == CUDA_SUCCESS) w.events.push_back(event);
+    }
+    w.streams.clear();
+  }
+}
+
+CUresult Completions::ask(Waiting& w) {
+  if (w.failed != CUDA_SUCCESS) {
+    spare_[w.context].insert(spare_[w.context].end(), w.events.begin(), w.events.end());
+    return w.failed;
+  }
+  while (!w.streams.empty()) {
+    if (CUresult e = driver_.cuStreamQuery(w.streams.back())) return e;
+    w.streams.pop_back();
+  }
+  while (!w.events.empty()) {
+    if (CUresult e = driver_.cuEventQuery(w.events.back())) return e;
+    if (w.owned) spare_[w.context].push_back(w.events.back());
+    w.events.pop_back();
+  }
+  return CUDA_SUCCESS;
+}
+
 CUresult Completions::after_event(CUcontext context, CUevent event, Done done) {
-  waiting_.push_back({context, {event}, false, std::move(done)});
+  waiting_.push_back({context, {event}, false, std::move(done), {}});
   return CUDA_SUCCESS;
 }
 
@@ -55,19 +91,14 @@ bool Completions::progress() {
   std::vector<std::pair<Done, CUresult>> finished;
   for (size_t i = waiting_.size(); i-- > 0;) {
     Waiting& w = waiting_[i];
-    CUresult result = CUDA_SUCCESS;
     enter_(w.context);
-    while (!w.events.empty()) {
-      result = driver_.cuEventQuery(w.events.back());
-      if (result != CUDA_SUCCESS) break;
-      if (w.owned) spare_[w.context].push_back(w.events.back());
-      w.events.pop_back();
-    }
+    CUresult result = ask(w);
     if (result == CUDA_ERROR_NOT_READY) continue;
     finished.emplace_back(std::move(w.done), result);
     waiting_.erase(waiting_.begin() + static_cast<long>(i));
   }
-  // `done` may arrange for something new, and may ask for progress itself.
+  // `done` may hand work to the driver or arrange for something new, and may ask for progress itself.
+  if (!finished.empty()) settle();
   for (auto it = finished.rbegin(); it != finished.rend(); ++it) it->first(it->second);
   return !finished.empty();
 }

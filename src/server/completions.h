@@ -20,7 +20,15 @@ class Completions {
   // Calls `done` once everything that is in `stream` now has finished, or with the error that says otherwise. The
   // stream's context is current. An error here means that nothing was arranged.
   CUresult after(CUcontext context, CUstream stream, Done done);
-  // The same for all of the given streams together, and for events that record() made.
+  // The same for all of `streams`, without putting anything into them: they are asked whether they are idle. That is
+  // the quickest way to learn that a short kernel is done, and right for as long as nothing new goes into them: whoever
+  // is about to hand work to the driver calls settle() first.
+  void when_idle(CUcontext context, std::vector<CUstream> streams, Done done);
+  // Puts events behind what when_idle() waits for.
+  void settle() {
+    if (unsettled_) settle_all();
+  }
+  // The same as after() for all of the given streams together, and for events that record() made.
   CUresult after_all(CUcontext context, const std::vector<CUstream>& streams, std::vector<CUevent> recorded, Done done);
   // An event behind what is in `stream` now, to be given to after_all().
   CUresult record(CUcontext context, CUstream stream, CUevent* out);
@@ -40,12 +48,17 @@ class Completions {
     std::vector<CUevent> events;
     bool owned;
     Done done;
+    std::vector<CUstream> streams;  // asked directly, until they are settled
+    CUresult failed = CUDA_SUCCESS;
   };
+  void settle_all();
+  CUresult ask(Waiting& w);
   CUresult take_event(CUcontext context, CUevent* out);
 
   const DriverTable& driver_;
   std::function<void(CUcontext)> enter_;
   std::vector<Waiting> waiting_;
+  bool unsettled_ = false;
   std::map<CUcontext, std::vector<CUevent>> spare_;
 };
 

@@ -1,11 +1,6 @@
 #include "server/connection.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <time.h>
 
 #include <algorithm>
 
@@ -17,44 +12,24 @@ constexpr uint64_t kMaxQueued = 8ull << 30;     // replies that nobody reads
 
 }  // namespace
 
-Connection::Connection(Fd fd, bool passes_fds) : fd_(std::move(fd)), passes_fds_(passes_fds), in_(kBuffer) {}
+Connection::Connection(std::unique_ptr<wire::Stream> stream) : stream_(std::move(stream)), in_(kBuffer) {}
 
 bool Connection::receive(void* to, uint64_t capacity, bool block, uint64_t* got) {
   *got = 0;
   for (;;) {
-    iovec iov{to, capacity};
-    msghdr message{};
-    message.msg_iov = &iov;
-    message.msg_iovlen = 1;
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)];
-    if (passes_fds_) {
-      message.msg_control = control;
-      message.msg_controllen = sizeof control;
-    }
-    ssize_t n = recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t n = stream_->read(to, capacity);
     if (n > 0) {
-      for (cmsghdr* c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
-        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-          int fd;
-          memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-          fds_.emplace_back(fd);
-        }
-      }
       *got = static_cast<uint64_t>(n);
       return true;
     }
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      if (!block) return true;
-      // The client may be stuck sending to us while it does not read: keep our own replies moving.
-      if (!flush()) return false;
-      wait(-1);
-      continue;
+    if (n < 0) {
+      closed_ = true;
+      return false;
     }
-    closed_ = true;
-    return false;
+    if (!block) return true;
+    // The client may be stuck sending to us while it does not read: keep our own replies moving.
+    if (!flush()) return false;
+    wait(-1);
   }
 }
 
@@ -115,12 +90,7 @@ bool Connection::skip_bulk(uint64_t size) {
   return true;
 }
 
-Fd Connection::take_fd() {
-  if (fds_.empty()) return {};
-  Fd fd = std::move(fds_.front());
-  fds_.pop_front();
-  return fd;
-}
+Fd Connection::take_fd() { return stream_->take_fd(); }
 
 void Connection::send(wire::ReplyHeader header, std::span<const uint8_t> body, std::vector<std::span<const uint8_t>> bulk,
                       std::function<void()> release, int fd) {
@@ -128,21 +98,54 @@ void Connection::send(wire::ReplyHeader header, std::span<const uint8_t> body, s
   header.fds = fd >= 0;
   header.bulk = 0;
   for (auto& b : bulk) header.bulk += b.size();
-  Segment first;
-  auto* h = reinterpret_cast<const uint8_t*>(&header);
-  first.owned.reserve(header.size);
-  first.owned.assign(h, h + sizeof header);
-  first.owned.insert(first.owned.end(), body.begin(), body.end());
-  first.fd = fd;
-  queued_ += first.owned.size();
-  out_.push_back(std::move(first));
-  out_.back().data = out_.back().owned;
+  // Most replies are small and there is room for them: they need no memory of ours.
+  ssize_t sent = 0;
+  if (constexpr size_t kPieces = 4; out_.empty() && bulk.size() <= kPieces && fd < 0 && !closed_) {
+    iovec parts[2 + kPieces] = {{&header, sizeof header}, {const_cast<uint8_t*>(body.data()), body.size()}};
+    size_t count = 2;
+    for (auto& b : bulk) parts[count++] = {const_cast<uint8_t*>(b.data()), b.size()};
+    sent = stream_->write({parts, count});
+    if (sent < 0) closed_ = true;
+    if (sent == static_cast<ssize_t>(header.size + header.bulk)) {
+      if (release) release();
+      return;
+    }
+  }
+  queue(header, body, fd);
   for (auto& b : bulk) {
     queued_ += b.size();
     out_.push_back({{}, b, {}, -1});
   }
   out_.back().release = std::move(release);
+  if (sent > 0) advance(static_cast<uint64_t>(sent));
   flush();
+}
+
+void Connection::queue(const wire::ReplyHeader& header, std::span<const uint8_t> body, int fd) {
+  Segment s;
+  auto* h = reinterpret_cast<const uint8_t*>(&header);
+  s.owned.reserve(header.size);
+  s.owned.assign(h, h + sizeof header);
+  s.owned.insert(s.owned.end(), body.begin(), body.end());
+  s.fd = fd;
+  queued_ += s.owned.size();
+  out_.push_back(std::move(s));
+  out_.back().data = out_.back().owned;
+}
+
+// So many bytes of the queue are on their way.
+void Connection::advance(uint64_t n) {
+  queued_ -= n;
+  while (n > 0 || (!out_.empty() && out_.front().data.empty())) {
+    Segment& s = out_.front();
+    size_t k = std::min<uint64_t>(n, s.data.size());
+    s.data = s.data.subspan(k);
+    n -= k;
+    if (!s.data.empty()) break;
+    auto release = std::move(s.release);
+    out_.pop_front();
+    if (release) release();
+  }
 }
 
 bool Connection::flush() {
@@ -154,23 +157,9 @@ bool Connection::flush() {
       if (count == 16 || (count && s.fd >= 0)) break;
       iov[count++] = {const_cast<uint8_t*>(s.data.data()), s.data.size()};
     }
-    msghdr message{};
-    message.msg_iov = iov;
-    message.msg_iovlen = count;
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    if (fd >= 0) {
-      message.msg_control = control;
-      message.msg_controllen = sizeof control;
-      cmsghdr* c = CMSG_FIRSTHDR(&message);
-      c->cmsg_level = SOL_SOCKET;
-      c->cmsg_type = SCM_RIGHTS;
-      c->cmsg_len = CMSG_LEN(sizeof fd);
-      memcpy(CMSG_DATA(c), &fd, sizeof fd);
-    }
-    ssize_t n = sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return queued_ < kMaxQueued;
-    if (n <= 0) {
+    ssize_t n = stream_->write({iov, count}, fd);
+    if (n == 0) return queued_ < kMaxQueued;
+    if (n < 0) {
       closed_ = true;
       break;
     }
@@ -178,25 +167,13 @@ bool Connection::flush() {
       ::close(fd);
       out_.front().fd = -1;
     }
-    queued_ -= static_cast<uint64_t>(n);
-    while (n > 0 || (!out_.empty() && out_.front().data.empty())) {
-      Segment& s = out_.front();
-      size_t k = std::min<size_t>(static_cast<size_t>(n), s.data.size());
-      s.data = s.data.subspan(k);
-      n -= static_cast<ssize_t>(k);
-      if (!s.data.empty()) break;
-      auto release = std::move(s.release);
-      out_.pop_front();
-      if (release) release();
-    }
+    advance(static_cast<uint64_t>(n));
   }
   return !closed_;
 }
 
 void Connection::wait(int64_t microseconds) {
-  pollfd p{fd_.get(), static_cast<short>(POLLIN | (out_.empty() ? 0 : POLLOUT)), 0};
-  timespec t{microseconds / 1'000'000, microseconds % 1'000'000 * 1000};
-  ppoll(&p, 1, microseconds < 0 ? nullptr : &t, nullptr);
+  stream_->wait(wire::Stream::kReadable | (out_.empty() ? 0 : wire::Stream::kWritable), microseconds);
 }
 
 }  // namespace nm::server

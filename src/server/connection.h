@@ -5,17 +5,19 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "base/fd.h"
 #include "wire/record.h"
+#include "wire/stream.h"
 
 namespace nm::server {
 
 class Connection {
  public:
-  explicit Connection(Fd fd, bool passes_fds);
+  explicit Connection(std::unique_ptr<wire::Stream> stream);
 
   enum class Next { record, nothing, closed };
   // The next record, if it has arrived whole (its bulk may still be on the way). `body` is valid until the next call.
@@ -34,7 +36,7 @@ class Connection {
   // Sleeps until there is input, room for output, or the time is over. Negative: no limit.
   void wait(int64_t microseconds);
 
-  bool passes_fds() const { return passes_fds_; }
+  bool passes_fds() const { return stream_->passes_fds(); }
 
  private:
   struct Segment {
@@ -45,13 +47,13 @@ class Connection {
   };
   bool receive(void* to, uint64_t capacity, bool block, uint64_t* got);
   bool fill(uint64_t needed);
+  void queue(const wire::ReplyHeader& header, std::span<const uint8_t> body, int fd);
+  void advance(uint64_t n);
 
-  Fd fd_;
-  bool passes_fds_;
+  std::unique_ptr<wire::Stream> stream_;
   bool closed_ = false;
   std::vector<uint8_t> in_;
   size_t at_ = 0, end_ = 0;
-  std::deque<Fd> fds_;
   std::deque<Segment> out_;
   uint64_t queued_ = 0;
 };

@@ -155,14 +155,17 @@ CUresult nm_copy_out(Session& s, args::nm_copy_out& a, outs::nm_copy_out&) {
     give_back(s, *parts);
     if (whole) unpin(s, whole);
   };
-  CUresult e = s.completions().after(s.context(), a.stream, [&s, later, parts, release](CUresult result) {
+  auto done = [&s, later, parts, release](CUresult result) {
     if (result == CUDA_SUCCESS) {
       s.reply(later, result, {}, parts->bytes, release);
     } else {
       s.reply(later, result);
       release();
     }
-  });
+  };
+  CUresult e = CUDA_SUCCESS;
+  if (s.any_capture()) e = s.completions().after(s.context(), a.stream, done);
+  else s.completions().when_idle(s.context(), {a.stream}, done);
   if (e != CUDA_SUCCESS) {
     release();
     return e;

@@ -66,11 +66,16 @@ Result<void> make_room(const Address& address) {
   return {};
 }
 
-Result<void> give_to_group(const Address& address, const std::string& group) {
+// Where the socket stands until it listens: whoever finds it at its own place can connect.
+std::string place_before(const std::string& path) {
+  constexpr size_t kLongest = sizeof(sockaddr_un::sun_path) - 1;
+  return path.size() < kLongest ? path + "~" : path.substr(0, path.size() - 1) + (path.back() == '~' ? "-" : "~");
+}
+
+Result<void> give_to_group(const Address& address, const std::string& path, const std::string& group) {
   const auto* entry = ::getgrnam(group.c_str());
   if (!entry) return cannot_listen(address, fmt::format("there is no group \"{}\". Check --group.", group));
-  if (::chown(address.path.c_str(), static_cast<uid_t>(-1), entry->gr_gid) != 0 ||
-      ::chmod(address.path.c_str(), 0660) != 0) {
+  if (::chown(path.c_str(), static_cast<uid_t>(-1), entry->gr_gid) != 0 || ::chmod(path.c_str(), 0660) != 0) {
     return cannot_listen(address, fmt::format("it cannot be given to group \"{}\": {}. Run as root or as a member.",
                                               group, strerror(errno)));
   }
@@ -88,7 +93,9 @@ Result<std::vector<Listener>> listen_unix(const Address& address, const std::str
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   sockaddr_un at = {};
   at.sun_family = AF_UNIX;
-  address.path.copy(at.sun_path, sizeof at.sun_path - 1);
+  const std::string before_it = place_before(address.path);
+  before_it.copy(at.sun_path, sizeof at.sun_path - 1);
+  ::unlink(before_it.c_str());  // of a server that was killed here
   // Narrow from the first moment: chmod after bind would leave a gap.
   const mode_t before = ::umask(0177);
   const bool bound = ::bind(fd.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) == 0;
@@ -96,12 +103,17 @@ Result<std::vector<Listener>> listen_unix(const Address& address, const std::str
   ::umask(before);
   if (!bound) return cannot_listen(address, std::string(strerror(error)) + ". Check the directory and its owner.");
 
-  std::vector<Listener> made;
-  made.emplace_back(address, std::move(fd));  // from here on the file is removed again if something fails
-  if (!group.empty()) {
-    if (auto given = give_to_group(address, group); !given) return given.error();
+  Result<void> ready;
+  if (!group.empty()) ready = give_to_group(address, before_it, group);
+  if (ready && (::listen(fd.get(), kBacklog) != 0 || ::rename(before_it.c_str(), address.path.c_str()) != 0)) {
+    ready = cannot_listen(address, std::string(strerror(errno)) + ".");
   }
-  if (::listen(made.back().fd(), kBacklog) != 0) return cannot_listen(address, std::string(strerror(errno)) + ".");
+  if (!ready) {
+    ::unlink(before_it.c_str());
+    return ready.error();
+  }
+  std::vector<Listener> made;
+  made.emplace_back(address, std::move(fd));
   return made;
 }
 

@@ -25,7 +25,11 @@ class HostBox : public ::testing::Test {
     int ends[2];
     ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
     client_ = Fd(ends[0]);
+    // A session takes what its process prints, and this process prints test results.
+    int output = dup(STDOUT_FILENO);
     session_ = std::make_unique<Session>(driver_, Connection(wire::socket_stream(Fd(ends[1]), true)), host_functions_);
+    dup2(output, STDOUT_FILENO);
+    close(output);
     CUdeviceptr there;
     ASSERT_EQ(CUDA_SUCCESS, session_->host_ranges().mirror(kShared, kSize, true, nullptr, &there));
   }

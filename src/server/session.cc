@@ -1,6 +1,7 @@
 #include "server/session.h"
 
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include <algorithm>
@@ -12,14 +13,15 @@
 namespace nm::server {
 namespace {
 
-// How long the thread looks for input and finished work before it lets the processor go. Waking up is the most
-// expensive part of a call, so look as long as the machine can afford it.
+// How long the thread looks for input, and for work to finish, before it lets the processor go. Waking up is the most
+// expensive part of a call, so look as long as the machine can afford it; while the program waits for the device, that
+// is as the driver would by default.
 struct Patience {
-  int64_t spin_us, nap_us, long_nap_us;
+  int64_t input_us, device_us, nap_us, long_nap_us;
 };
 Patience patience() {
-  if (std::thread::hardware_concurrency() >= 4) return {200, 20, 200};
-  return {10, 50, 500};
+  if (std::thread::hardware_concurrency() >= 4) return {200, 20'000, 20, 200};
+  return {10, 10, 50, 500};
 }
 
 int64_t now_us() {
@@ -60,8 +62,7 @@ void Session::leave(CUcontext context) {
   host_ranges_.forget(context);
   graphs_->leave(context);
   each_owned_table([context](auto& table) { table.drop_owned(context); });
-  used_.clear();
-  retired_.clear();
+  streams_.forget(context);
   std::erase_if(captures_, [context](const auto& c) { return c.second.context == context; });
   errors_.clear();  // they were about work that is gone
   current_known_ = false;
@@ -70,6 +71,7 @@ void Session::leave(CUcontext context) {
 void Session::run() {
   const Patience p = patience();
   int64_t idle_since = now_us();
+  prctl(PR_SET_TIMERSLACK, 1'000ul);  // a nap is as long as it says
   // Our own use of the driver must not disturb a capture of the client.
   if (driver_.cuThreadExchangeStreamCaptureMode) {
     CUstreamCaptureMode relaxed = CU_STREAM_CAPTURE_MODE_RELAXED;
@@ -93,13 +95,13 @@ void Session::run() {
       continue;
     }
     int64_t idle = now_us() - idle_since;
-    if (idle < p.spin_us) continue;
+    if (idle < (completions_.empty() ? p.input_us : p.device_us)) continue;
     if (completions_.empty()) {
       send_output();
       connection_.wait(-1);
       idle_since = now_us();
     } else {
-      connection_.wait(idle < 20 * p.nap_us ? p.nap_us : p.long_nap_us);
+      connection_.wait(idle < p.device_us + 20 * p.nap_us ? p.nap_us : p.long_nap_us);
     }
   }
 }
@@ -109,6 +111,7 @@ bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8
   bulk_left_ = header.bulk;
   reply_fd_ = -1;
   named_stream_ = nullptr;
+  completions_.settle();
   Handler handler = handler_of(header.op);
   if (!handler || (needs_reply(header.op) && header.sequence == 0)) return false;
 
@@ -181,7 +184,7 @@ bool Session::stream_of(uint64_t handle, CUstream* out) {
   }
   if (!tables_.stream.find(handle, out)) return false;
   named_stream_ = *out;
-  if (!blocking_.count(*out)) used_.insert(*out);
+  streams_.named(*out, current_);
   return true;
 }
 
@@ -193,25 +196,11 @@ bool Session::function_of(uint64_t handle, CUfunction* out) {
   return true;
 }
 
-void Session::add_stream(CUstream stream, unsigned flags) {
-  if (flags & CU_STREAM_NON_BLOCKING) blocking_.erase(stream);
-  else blocking_.insert(stream);
-  used_.erase(stream);
-}
-
 void Session::retire_stream(CUstream stream) {
   CUevent event;
-  if (used_.erase(stream) && completions_.record(current_, stream, &event) == CUDA_SUCCESS) retired_.push_back(event);
-  blocking_.erase(stream);
-}
-
-std::vector<CUstream> Session::take_used_streams() {
-  std::vector<CUstream> out{nullptr};
-  for (CUstream s : used_) {
-    if (tables_.stream.knows(s)) out.push_back(s);
+  if (streams_.retire(stream) && completions_.record(current_, stream, &event) == CUDA_SUCCESS) {
+    streams_.left_behind(current_, event);
   }
-  used_.clear();
-  return out;
 }
 
 void Session::reply(const Later& to, CUresult result, std::span<const uint8_t> body,

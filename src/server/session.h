@@ -7,7 +7,6 @@
 #include <initializer_list>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +20,7 @@
 #include "server/host_ranges.h"
 #include "server/output.h"
 #include "server/staging.h"
+#include "server/stream_use.h"
 
 namespace nm::server {
 
@@ -67,12 +67,10 @@ class Session {
   // 0 and 1 are the legacy stream; a stream that is named here counts as used.
   bool stream_of(uint64_t handle, CUstream* out);
   bool function_of(uint64_t handle, CUfunction* out);
-  // Streams without implicit synchronisation that were named since the last synchronisation of their context.
-  std::vector<CUstream> take_used_streams();
+  StreamUse::Wait take_used_streams() { return streams_.take(current_); }
   // The stream goes, the work in it does not: the next synchronisation of its context waits for that, too.
   void retire_stream(CUstream stream);
-  std::vector<CUevent> take_retired() { return std::exchange(retired_, {}); }
-  void add_stream(CUstream stream, unsigned flags);
+  void add_stream(CUstream stream, unsigned flags) { streams_.created(stream, current_, !(flags & CU_STREAM_NON_BLOCKING)); }
 
   // For a handler that returns kDeferred: the reply to this record, later.
   struct Later {
@@ -139,9 +137,7 @@ class Session {
   int reply_fd_ = -1;
   std::vector<uint8_t> reply_body_;
   std::map<uint64_t, CUresult> errors_;
-  std::set<CUstream> blocking_;  // these wait for the legacy stream, and it for them
-  std::set<CUstream> used_;
-  std::vector<CUevent> retired_;
+  StreamUse streams_;
   std::map<CUstream, Capture> captures_;
   CUstream named_stream_ = nullptr;  // by the record being handled; null: none, or the legacy stream
   std::map<uint32_t, CUstreamCaptureMode> thread_modes_;  // of threads that are not in the default mode

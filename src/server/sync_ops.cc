@@ -11,9 +11,15 @@ CUresult cuStreamSynchronize(Session& s, args::cuStreamSynchronize& a, outs::cuS
     CUresult e = s.driver().cuStreamIsCapturing(a.stream, &status);
     if (e != CUDA_SUCCESS || status != CU_STREAM_CAPTURE_STATUS_NONE) return s.driver().cuStreamSynchronize(a.stream);
   }
-  if (s.driver().cuStreamQuery(a.stream) == CUDA_SUCCESS) return CUDA_SUCCESS;
+  CUresult e = s.driver().cuStreamQuery(a.stream);
+  if (e != CUDA_ERROR_NOT_READY) return e;
   auto later = s.later();
-  CUresult e = s.completions().after(s.context(), a.stream, [&s, later](CUresult result) { s.reply(later, result); });
+  auto done = [&s, later](CUresult result) { s.reply(later, result); };
+  if (!s.any_capture()) {
+    s.completions().when_idle(s.context(), {a.stream}, done);
+    return kDeferred;
+  }
+  e = s.completions().after(s.context(), a.stream, done);
   return e == CUDA_SUCCESS ? kDeferred : e;
 }
 
@@ -32,8 +38,13 @@ CUresult cuCtxSynchronize_v2(Session& s, args::cuCtxSynchronize_v2& a, outs::cuC
   if (!s.context() || s.any_capture()) return s.driver().cuCtxSynchronize();
   // The legacy stream waits for all streams that wait for it; those that do not are waited for one by one.
   auto later = s.later();
-  CUresult e = s.completions().after_all(s.context(), s.take_used_streams(), s.take_retired(),
-                                         [&s, later](CUresult result) { s.reply(later, result); });
+  auto done = [&s, later](CUresult result) { s.reply(later, result); };
+  StreamUse::Wait wait = s.take_used_streams();
+  if (!wait.blocking && wait.events.empty()) {
+    s.completions().when_idle(s.context(), std::move(wait.streams), done);
+    return kDeferred;
+  }
+  CUresult e = s.completions().after_all(s.context(), wait.streams, std::move(wait.events), done);
   return e == CUDA_SUCCESS ? kDeferred : s.driver().cuCtxSynchronize();
 }
 

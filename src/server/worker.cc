@@ -16,6 +16,7 @@
 #include "server/nvml_session.h"
 #include "server/session.h"
 #include "wire/hello.h"
+#include "wire/ring_stream.h"
 
 namespace nm::server {
 namespace {
@@ -123,12 +124,14 @@ int worker_main(const WorkerOptions& options) {
 
   bool unix_socket = is_unix(connection.get());
   if (assignment.hello.purpose == wire::Purpose::nvml) {
-    Connection plain(std::move(connection), unix_socket);
-    serve_nvml(*load_nvml(options.nvml_driver), plain);
+    if (auto stream = wire::accept_transport(std::move(connection), unix_socket)) {
+      Connection plain(std::move(stream));
+      serve_nvml(*load_nvml(options.nvml_driver), plain);
+    }
     _exit(0);
   }
-  {
-    Session session(driver, Connection(std::move(connection), unix_socket), host_functions);
+  if (auto stream = wire::accept_transport(std::move(connection), unix_socket)) {
+    Session session(driver, Connection(std::move(stream)), host_functions);
     session.run();
   }
   // The process is the session: the driver takes back all it holds, faster than we could object by object.

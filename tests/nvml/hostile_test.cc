@@ -14,6 +14,7 @@
 #include "wire/codec.h"
 #include "wire/hello.h"
 #include "wire/record.h"
+#include "wire/ring_stream.h"
 
 namespace {
 
@@ -56,6 +57,10 @@ class Liar {
     wire::Welcome welcome;
     strncpy(welcome.version, NM_VERSION, sizeof welcome.version - 1);
     send(fd, &welcome, sizeof welcome, MSG_NOSIGNAL);
+    wire::TransportOffer offer;
+    if (!receive(fd, &offer, sizeof offer)) return;
+    wire::TransportAnswer socket;
+    send(fd, &socket, sizeof socket, MSG_NOSIGNAL);
     for (bool first = true;; first = false) {
       wire::RecordHeader record;
       if (!receive(fd, &record, sizeof record)) return;

@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""How long the ways to a GPU take, natively and through nearmetal, in interleaved fresh processes.
+
+usage: tests/gpu/paths.py --prefix DIR --program NM_PATHS [--out DIR] [--blocks N] [--rounds N] [--ways native,ring,socket,tcp]
+                          [--native-library DIR] [--driver PATH|soft] [--quick] [CASE...]
+
+DIR holds bin/nearmetal, bin/nearmetald and lib/nearmetal. Every block runs each way once, in an order that is reversed from
+block to block. Prints medians and their ratio to native; keeps every sample in paths.json. Exit status 1 if a run failed.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prefix", required=True, type=pathlib.Path)
+    parser.add_argument("--program", required=True, type=pathlib.Path)
+    parser.add_argument("--out", default="gpu-results", type=pathlib.Path)
+    parser.add_argument("--blocks", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--ways", default="native,ring,socket,tcp")
+    parser.add_argument("--native-library", default="")
+    parser.add_argument("--driver", default="")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("cases", nargs="*")
+    args = parser.parse_args()
+    prefix = args.prefix.resolve()
+    args.out.mkdir(parents=True, exist_ok=True)
+
+    work = tempfile.mkdtemp(prefix="nearmetal-paths-")
+    unix, tcp = f"unix:{work}/s", f"tcp:127.0.0.1:{free_port()}"
+    command = [prefix / "bin/nearmetald", "--listen", unix, "--listen", tcp]
+    if args.driver:
+        command += ["--driver", args.driver]
+    log = open(args.out / "paths-server.log", "w")
+    server = subprocess.Popen(command, stdout=log, stderr=log)
+    program = [str(args.program.resolve()), "--rounds", str(args.rounds)] + ["--quick"] * args.quick + args.cases
+    through = [str(prefix / "bin/nearmetal"), "run", "--"]
+    native_env = dict(os.environ)
+    if args.native_library:
+        native_env["LD_LIBRARY_PATH"] = args.native_library
+    ways = {
+        "native": (program, native_env),
+        "ring": (through + program, dict(os.environ, NEARMETAL_SERVER=unix)),
+        "socket": (through + program, dict(os.environ, NEARMETAL_SERVER=unix, NEARMETAL_TRANSPORT="socket")),
+        "tcp": (through + program, dict(os.environ, NEARMETAL_SERVER=tcp)),
+    }
+    for _ in range(150):
+        if subprocess.run([prefix / "bin/nearmetal", "gpus"], env=ways["ring"][1], capture_output=True).returncode == 0:
+            break
+        time.sleep(0.2)
+
+    wanted = args.ways.split(",")
+    samples, units, failed = {}, {}, 0
+    for block in range(args.blocks):
+        for way in wanted if block % 2 == 0 else wanted[::-1]:
+            command, env = ways[way]
+            start = time.monotonic()
+            try:
+                p = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
+                code, out, err = p.returncode, p.stdout, p.stderr
+            except subprocess.TimeoutExpired as e:
+                code, out, err = "timeout", (e.stdout or b"").decode(), (e.stderr or b"").decode()
+            took = time.monotonic() - start
+            if code != 0:
+                failed += 1
+                print(f"{way}: status {code}: {err[-1500:]}", file=sys.stderr)
+            for line in out.splitlines():
+                one = json.loads(line)
+                units[one["case"]] = one["unit"]
+                samples.setdefault(one["case"], {}).setdefault(way, []).append(one["samples"])
+            units["process"] = "ms"
+            samples.setdefault("process", {}).setdefault(way, []).append([took * 1e3])
+            print(f"block {block + 1} of {args.blocks}: {way} took {took:.1f} s", file=sys.stderr)
+    server.send_signal(signal.SIGTERM)
+    server.wait(30)
+
+    machine = subprocess.run(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"], capture_output=True, text=True).stdout.strip() \
+        if not args.native_library else "software GPU"
+    kept = {"date": time.strftime("%Y-%m-%d"), "machine": machine, "cores": os.cpu_count(), "kernel": platform.release(),
+            "units": units, "samples": samples}
+    (args.out / "paths.json").write_text(json.dumps(kept) + "\n")
+    lines = [f"{kept['date']}  {machine}  {kept['cores']} cores; medians of {args.blocks} processes x {args.rounds} rounds, interleaved",
+             f"{'':24}" + "".join(f"{w:>12}" + ("" if w == "native" else f"{'':>8}") for w in wanted)]
+    for case, by_way in samples.items():
+        row = f"{case + ', ' + units[case]:24}"
+        base = statistics.median(x for run in by_way.get("native", [[]]) for x in run) if by_way.get("native") else None
+        for way in wanted:
+            value = statistics.median(x for run in by_way[way] for x in run) if by_way.get(way) else float("nan")
+            row += f"{value:12.3f}"
+            if way != "native":
+                row += f"{value / base:7.2f}x" if base else f"{'':8}"
+        lines.append(row)
+    table = "\n".join(lines) + "\n"
+    (args.out / "paths.txt").write_text(table)
+    print(table)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
