@@ -1,5 +1,6 @@
 // Matrix instructions against plain loops: small whole numbers, so that every type holds them exactly.
 #include <cmath>
+#include <ostream>
 
 #include "softgpu/ptx/test_device.h"
 
@@ -56,6 +57,11 @@ struct Case {
   int a, b, c;  // registers
   bool a_by_columns, b_by_columns, c_by_columns;
 };
+
+void PrintTo(const Case& p, std::ostream* out) {
+  *out << "m" << p.m << "n" << p.n << "k" << p.k << "_" << p.type << "_" << p.sum << (p.a_by_columns ? "_col" : "_row")
+       << (p.b_by_columns ? "_col" : "_row") << (p.c_by_columns ? "_col" : "_row");
+}
 
 class Tiles : public ::testing::TestWithParam<Case> {};
 
