@@ -23,13 +23,13 @@
 namespace nm::client {
 namespace {
 
-constexpr size_t kFlushBytes = 128 << 10;     // more than this is sent by the thread that posts
-constexpr size_t kInlineBulk = 64 << 10;      // bulk up to this size is gathered with the records
+constexpr size_t kFlushBytes = 128 << 10;  // more than this is sent by the thread that posts
+constexpr size_t kInlineBulk = 64 << 10;   // bulk up to this size is gathered with the records
 constexpr size_t kReceiveBuffer = 256 << 10;
 constexpr long kFlushPeriodNs = 20'000;
-constexpr int kIdlePeriods = 50;              // then the flusher sleeps until somebody posts
+constexpr int kIdlePeriods = 50;  // then the flusher sleeps until somebody posts
 constexpr Millis kConnectTimeout{5'000};
-constexpr timeval kWelcomePatience{60, 0};    // a cold worker may have to initialise a driver first
+constexpr timeval kWelcomePatience{60, 0};  // a cold worker may have to initialise a driver first
 
 void futex(std::atomic<uint32_t>* word, int op, uint32_t value) {
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), op, value, nullptr, nullptr, 0);
@@ -92,7 +92,8 @@ Result<Fd> greet(const wire::Address& address, wire::Purpose purpose, const std:
   setsockopt(fd->get(), SOL_SOCKET, SO_RCVTIMEO, &kWelcomePatience, sizeof kWelcomePatience);
   wire::Welcome welcome;
   // The server may refuse and close before it has read everything, so its word counts more than a failed send.
-  bool sent = send_plain(fd->get(), &hello, sizeof hello) && send_plain(fd->get(), environment.data(), environment.size());
+  bool sent =
+      send_plain(fd->get(), &hello, sizeof hello) && send_plain(fd->get(), environment.data(), environment.size());
   if (!receive_plain(fd->get(), &welcome, sizeof welcome)) {
     return Error{"The " + where + (sent ? " accepted the connection and said nothing" : " closed the connection") +
                  "; look into its log."};

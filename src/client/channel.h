@@ -1,8 +1,8 @@
 // The one ordered connection of a process to its worker.
 //
 // Posting writes to memory that the worker reads, or, over a socket, appends to a buffer that a flusher thread sends: a
-// stream of launches costs the program no system call. A call sends at once and waits. Whoever waits also reads: one waiting thread at a time
-// holds the reader's role and delivers the others' replies.
+// stream of launches costs the program no system call. A call sends at once and waits. Whoever waits also reads: one
+// waiting thread at a time holds the reader's role and delivers the others' replies.
 //
 // Locks, outermost first: send_mutex_, out_mutex_. in_mutex_ stands alone.
 #pragma once
@@ -31,8 +31,8 @@ namespace nm::client {
 // A reply on its way to the thread that waits for it.
 struct Pending {
   uint32_t sequence = 0;
-  void* bulk = nullptr;      // where the reply's bulk goes
-  uint64_t bulk_size = 0;    // exactly this much is expected
+  void* bulk = nullptr;    // where the reply's bulk goes
+  uint64_t bulk_size = 0;  // exactly this much is expected
   bool done = false;
   int32_t result = 0, deferred = 0;
   std::vector<uint8_t> body;
@@ -47,9 +47,8 @@ struct Counters {
 class Channel {
  public:
   // A push from the server: returns false if it makes no sense, which ends the connection. `read` fetches bulk bytes.
-  using PushHandler =
-      std::function<bool(wire::PushKind, std::span<const uint8_t> body, uint64_t bulk,
-                         const std::function<bool(void*, uint64_t)>& read)>;
+  using PushHandler = std::function<bool(wire::PushKind, std::span<const uint8_t> body, uint64_t bulk,
+                                         const std::function<bool(void*, uint64_t)>& read)>;
 
   static Result<std::unique_ptr<Channel>> connect(const wire::Address& address, wire::Purpose purpose,
                                                   const std::vector<uint8_t>& environment, PushHandler on_push);

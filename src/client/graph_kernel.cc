@@ -74,6 +74,17 @@ CUresult read(CUgraphNode node, CUDA_KERNEL_NODE_PARAMS* out) {
   p.blockDimX = shape[3], p.blockDimY = shape[4], p.blockDimZ = shape[5];
   p.sharedMemBytes = shape[6];
 
+  // The server hands parameters to the driver as one block, and a genuine driver gives back what it was given. Most
+  // programs think in pointers to the single values.
+  Function* f;
+  if (values.empty() && !packed.empty() && find_function(function, &f) == CUDA_SUCCESS) {
+    wire::Writer single(values);
+    for (auto [offset, size] : f->facts.parameters) {
+      if (offset > packed.size() || size > packed.size() - offset) return CUDA_ERROR_UNKNOWN;
+      single.bytes(packed.data() + offset, size);
+    }
+  }
+
   std::lock_guard lock(g_mutex);
   auto& slot = kept()[as_handle(node)];
   if (!slot) slot = std::make_unique<Kept>();

@@ -2,6 +2,8 @@
 
 #include <sched.h>
 
+#include <utility>
+
 namespace nm::server {
 
 CUresult Completions::take_event(CUcontext context, CUevent* out) {
@@ -47,18 +49,19 @@ CUresult Completions::after_all(CUcontext context, const std::vector<CUstream>& 
 }
 
 void Completions::when_idle(CUcontext context, std::vector<CUstream> streams, Done done) {
-  waiting_.push_back({context, {}, true, std::move(done), std::move(streams)});
+  waiting_.push_back({context, {}, true, std::move(done), std::move(streams), false});
   unsettled_ = true;
 }
 
 void Completions::settle_all() {
   unsettled_ = false;
   for (Waiting& w : waiting_) {
-    if (w.streams.empty()) continue;
+    if (std::exchange(w.settled, true)) continue;
     enter_(w.context);
     for (CUstream stream : w.streams) {
       CUevent event;
-      if (w.failed == CUDA_SUCCESS && (w.failed = record(w.context, stream, &event)) == CUDA_SUCCESS) w.events.push_back(event);
+      if (w.failed == CUDA_SUCCESS && (w.failed = record(w.context, stream, &event)) == CUDA_SUCCESS)
+        w.events.push_back(event);
     }
     w.streams.clear();
   }
@@ -88,18 +91,28 @@ CUresult Completions::after_event(CUcontext context, CUevent event, Done done) {
 
 bool Completions::progress() {
   // Newest first: what came before something finished in its stream is then seen as finished, too, and told first.
-  std::vector<std::pair<Done, CUresult>> finished;
+  struct Finished {
+    Done done;
+    CUresult result;
+    bool settled;
+  };
+  std::vector<Finished> finished;
   for (size_t i = waiting_.size(); i-- > 0;) {
     Waiting& w = waiting_[i];
     enter_(w.context);
     CUresult result = ask(w);
     if (result == CUDA_ERROR_NOT_READY) continue;
-    finished.emplace_back(std::move(w.done), result);
+    finished.push_back({std::move(w.done), result, w.settled});
     waiting_.erase(waiting_.begin() + static_cast<long>(i));
   }
   // `done` may hand work to the driver or arrange for something new, and may ask for progress itself.
   if (!finished.empty()) settle();
-  for (auto it = finished.rbegin(); it != finished.rend(); ++it) it->first(it->second);
+  for (auto it = finished.rbegin(); it != finished.rend(); ++it) {
+    // With others behind it, `done` may not be the first to hand something to the driver.
+    idle_ = !it->settled && finished.size() == 1;
+    it->done(it->result);
+  }
+  idle_ = false;
   return !finished.empty();
 }
 

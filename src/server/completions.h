@@ -15,7 +15,8 @@ class Completions {
  public:
   using Done = std::function<void(CUresult)>;
   // `enter` makes a context current: an event is asked in its own.
-  Completions(const DriverTable& driver, std::function<void(CUcontext)> enter) : driver_(driver), enter_(std::move(enter)) {}
+  Completions(const DriverTable& driver, std::function<void(CUcontext)> enter)
+      : driver_(driver), enter_(std::move(enter)) {}
 
   // Calls `done` once everything that is in `stream` now has finished, or with the error that says otherwise. The
   // stream's context is current. An error here means that nothing was arranged.
@@ -24,6 +25,8 @@ class Completions {
   // the quickest way to learn that a short kernel is done, and right for as long as nothing new goes into them: whoever
   // is about to hand work to the driver calls settle() first.
   void when_idle(CUcontext context, std::vector<CUstream> streams, Done done);
+  // In a `done` of when_idle(): the streams are idle, for nothing has been put into them since.
+  bool is_idle() const { return idle_; }
   // Puts events behind what when_idle() waits for.
   void settle() {
     if (unsettled_) settle_all();
@@ -49,6 +52,7 @@ class Completions {
     bool owned;
     Done done;
     std::vector<CUstream> streams;  // asked directly, until they are settled
+    bool settled = true;
     CUresult failed = CUDA_SUCCESS;
   };
   void settle_all();
@@ -58,7 +62,7 @@ class Completions {
   const DriverTable& driver_;
   std::function<void(CUcontext)> enter_;
   std::vector<Waiting> waiting_;
-  bool unsettled_ = false;
+  bool unsettled_ = false, idle_ = false;
   std::map<CUcontext, std::vector<CUevent>> spare_;
 };
 

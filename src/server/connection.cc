@@ -8,7 +8,7 @@ namespace nm::server {
 namespace {
 
 constexpr size_t kBuffer = 2 * wire::kMaxRecord;
-constexpr uint64_t kMaxQueued = 8ull << 30;     // replies that nobody reads
+constexpr uint64_t kMaxQueued = 8ull << 30;  // replies that nobody reads
 
 }  // namespace
 
@@ -92,8 +92,8 @@ bool Connection::skip_bulk(uint64_t size) {
 
 Fd Connection::take_fd() { return stream_->take_fd(); }
 
-void Connection::send(wire::ReplyHeader header, std::span<const uint8_t> body, std::vector<std::span<const uint8_t>> bulk,
-                      std::function<void()> release, int fd) {
+void Connection::send(wire::ReplyHeader header, std::span<const uint8_t> body,
+                      std::vector<std::span<const uint8_t>> bulk, std::function<void()> release, int fd) {
   header.size = static_cast<uint32_t>(sizeof header + body.size());
   header.fds = fd >= 0;
   header.bulk = 0;

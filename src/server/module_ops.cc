@@ -1,6 +1,7 @@
 // Modules, libraries, functions and the driver's linker.
 #include <cstring>
 
+#include "server/image.h"
 #include "server/session.h"
 #include "server_args.h"
 #include "wire/facts.h"
@@ -153,6 +154,7 @@ CUresult nm_module_load(Session& s, args::nm_module_load& a, outs::nm_module_loa
   std::vector<uint8_t> bytes;
   if (!s.read_bulk(a.image_size, &bytes)) return CUDA_ERROR_UNKNOWN;
   bytes.push_back(0);  // PTX ends with a zero whatever the client sent
+  if (image_may_print(bytes)) s.may_print();
   const void* image = keep_image(s, std::move(bytes));
   Wrapper wrapper;
   wrapper.fatbin = image;
@@ -253,6 +255,7 @@ CUresult nm_link_create(Session& s, args::nm_link_create& a, outs::nm_link_creat
   if (status == CUDA_SUCCESS) {
     s.tables().linker.bind(a.handle, state);
     s.linker_options()[state] = options;
+    s.may_print();  // who knows what it will be given
   }
   return CUDA_SUCCESS;
 }

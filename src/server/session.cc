@@ -138,6 +138,9 @@ bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8
     case op::nm_context_create:
     case op::nm_primary_retain:
       current_known_ = false;
+      break;
+    case op::cuMemFreeAsync:
+      freed_in_stream_ = true;
   }
   if (outcome == Outcome::protocol_error) return false;
   if (bulk_left_ && !connection_.skip_bulk(bulk_left_)) return false;

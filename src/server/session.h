@@ -67,6 +67,10 @@ class Session {
   // 0 and 1 are the legacy stream; a stream that is named here counts as used.
   bool stream_of(uint64_t handle, CUstream* out);
   bool function_of(uint64_t handle, CUfunction* out);
+  // The driver has something to do that it does only when it is synchronised, for every stream.
+  bool owes_synchronisation() const { return may_print_ || freed_in_stream_; }
+  void may_print() { may_print_ = true; }
+
   StreamUse::Wait take_used_streams() { return streams_.take(current_); }
   // The stream goes, the work in it does not: the next synchronisation of its context waits for that, too.
   void retire_stream(CUstream stream);
@@ -138,6 +142,7 @@ class Session {
   std::vector<uint8_t> reply_body_;
   std::map<uint64_t, CUresult> errors_;
   StreamUse streams_;
+  bool may_print_ = false, freed_in_stream_ = false;
   std::map<CUstream, Capture> captures_;
   CUstream named_stream_ = nullptr;  // by the record being handled; null: none, or the legacy stream
   std::map<uint32_t, CUstreamCaptureMode> thread_modes_;  // of threads that are not in the default mode

@@ -15,8 +15,10 @@ StreamUse::Wait StreamUse::take(CUcontext context) {
   wait.streams.push_back(nullptr);
   for (auto& [stream, entry] : streams_) {
     if (entry.context != context) continue;
-    if (entry.blocking) wait.blocking = true;
-    else if (std::exchange(entry.used, false)) wait.streams.push_back(stream);
+    if (entry.blocking)
+      wait.blocking = true;
+    else if (std::exchange(entry.used, false))
+      wait.streams.push_back(stream);
   }
   std::erase_if(retired_, [&](const auto& r) {
     if (r.first == context) wait.events.push_back(r.second);

@@ -1,7 +1,7 @@
 // Which streams a wait for a whole context has to wait for.
 //
-// The legacy stream and the blocking streams wait for one another; a stream that does not take part in that is waited for
-// by name, if it was used since the last time.
+// The legacy stream and the blocking streams wait for one another; a stream that does not take part in that is waited
+// for by name, if it was used since the last time.
 #pragma once
 
 #include <unordered_map>

@@ -2,6 +2,22 @@
 #include "server/session.h"
 #include "server_args.h"
 
+namespace nm::server {
+namespace {
+
+// Some things a driver does only when a program synchronises: it writes what kernels printed, it trims memory pools. So
+// once the streams are known to be idle it is asked to, which takes it about a microsecond.
+CUresult synchronise_idle(Session& s, CUcontext context, CUresult result) {
+  if (result != CUDA_SUCCESS || !s.completions().is_idle()) return result;
+  if (context != s.context()) {
+    if (CUresult e = s.enter(context)) return e;
+  }
+  return s.driver().cuCtxSynchronize();
+}
+
+}  // namespace
+}  // namespace nm::server
+
 namespace nm::server::hand {
 
 CUresult cuStreamSynchronize(Session& s, args::cuStreamSynchronize& a, outs::cuStreamSynchronize&) {
@@ -12,9 +28,16 @@ CUresult cuStreamSynchronize(Session& s, args::cuStreamSynchronize& a, outs::cuS
     if (e != CUDA_SUCCESS || status != CU_STREAM_CAPTURE_STATUS_NONE) return s.driver().cuStreamSynchronize(a.stream);
   }
   CUresult e = s.driver().cuStreamQuery(a.stream);
+  if (e == CUDA_SUCCESS && s.owes_synchronisation()) return s.driver().cuStreamSynchronize(a.stream);
   if (e != CUDA_ERROR_NOT_READY) return e;
   auto later = s.later();
-  auto done = [&s, later](CUresult result) { s.reply(later, result); };
+  auto done = [&s, later, context = s.context(), stream = a.stream](CUresult result) {
+    if (result == CUDA_SUCCESS && s.owes_synchronisation() && s.completions().is_idle()) {
+      if (context != s.context()) result = s.enter(context);
+      if (result == CUDA_SUCCESS) result = s.driver().cuStreamSynchronize(stream);
+    }
+    s.reply(later, result);
+  };
   if (!s.any_capture()) {
     s.completions().when_idle(s.context(), {a.stream}, done);
     return kDeferred;
@@ -38,7 +61,9 @@ CUresult cuCtxSynchronize_v2(Session& s, args::cuCtxSynchronize_v2& a, outs::cuC
   if (!s.context() || s.any_capture()) return s.driver().cuCtxSynchronize();
   // The legacy stream waits for all streams that wait for it; those that do not are waited for one by one.
   auto later = s.later();
-  auto done = [&s, later](CUresult result) { s.reply(later, result); };
+  auto done = [&s, later, context = s.context()](CUresult result) {
+    s.reply(later, synchronise_idle(s, context, result));
+  };
   StreamUse::Wait wait = s.take_used_streams();
   if (!wait.blocking && wait.events.empty()) {
     s.completions().when_idle(s.context(), std::move(wait.streams), done);
@@ -48,7 +73,8 @@ CUresult cuCtxSynchronize_v2(Session& s, args::cuCtxSynchronize_v2& a, outs::cuC
   return e == CUDA_SUCCESS ? kDeferred : s.driver().cuCtxSynchronize();
 }
 
-CUresult cuStreamCreateWithPriority(Session& s, args::cuStreamCreateWithPriority& a, outs::cuStreamCreateWithPriority& o) {
+CUresult cuStreamCreateWithPriority(Session& s, args::cuStreamCreateWithPriority& a,
+                                    outs::cuStreamCreateWithPriority& o) {
   CUresult e = s.driver().cuStreamCreateWithPriority(&o.stream, a.flags, a.priority);
   if (e == CUDA_SUCCESS) s.add_stream(o.stream, a.flags);
   return e;

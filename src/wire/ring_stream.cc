@@ -88,7 +88,8 @@ class Outgoing {
     indices_.head.store(head_, std::memory_order_release);
     // The other side announces its sleep and then looks once more; we do it the other way round.
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (indices_.reader_sleeps.load(std::memory_order_relaxed) && indices_.reader_sleeps.exchange(0)) ring_bell(data_bell_);
+    if (indices_.reader_sleeps.load(std::memory_order_relaxed) && indices_.reader_sleeps.exchange(0))
+      ring_bell(data_bell_);
     return static_cast<ssize_t>(taken);
   }
 
@@ -131,7 +132,8 @@ class Incoming {
     tail_ += n;
     indices_.tail.store(tail_, std::memory_order_release);
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (indices_.writer_sleeps.load(std::memory_order_relaxed) && indices_.writer_sleeps.exchange(0)) ring_bell(room_bell_);
+    if (indices_.writer_sleeps.load(std::memory_order_relaxed) && indices_.writer_sleeps.exchange(0))
+      ring_bell(room_bell_);
     return static_cast<ssize_t>(n);
   }
 
@@ -159,11 +161,11 @@ class RingStream : public Stream {
         memory_(std::move(memory)),
         control_(*reinterpret_cast<Control*>(memory_.base())),
         out_(is_server ? control_.to_client : control_.to_server,
-             memory_.base() + kControl + (is_server ? sizes.to_server : 0), is_server ? sizes.to_client : sizes.to_server,
-             descriptors_[is_server ? kClientData : kServerData].get()),
+             memory_.base() + kControl + (is_server ? sizes.to_server : 0),
+             is_server ? sizes.to_client : sizes.to_server, descriptors_[is_server ? kClientData : kServerData].get()),
         in_(is_server ? control_.to_server : control_.to_client,
-            memory_.base() + kControl + (is_server ? 0 : sizes.to_server), is_server ? sizes.to_server : sizes.to_client,
-            descriptors_[is_server ? kServerRoom : kClientRoom].get()),
+            memory_.base() + kControl + (is_server ? 0 : sizes.to_server),
+            is_server ? sizes.to_server : sizes.to_client, descriptors_[is_server ? kServerRoom : kClientRoom].get()),
         data_(descriptors_[is_server ? kServerData : kClientData].get()),
         room_(descriptors_[is_server ? kClientRoom : kServerRoom].get()) {}
 
@@ -198,7 +200,9 @@ class RingStream : public Stream {
     if (what & kReadable) in_.announce_sleep();
     if (what & kWritable) out_.announce_sleep();
     if (!((what & kReadable && in_.has_data()) || (what & kWritable && out_.has_room()))) {
-      pollfd p[3] = {{raw_.get(), POLLRDHUP, 0}, {what & kReadable ? data_ : -1, POLLIN, 0}, {what & kWritable ? room_ : -1, POLLIN, 0}};
+      pollfd p[3] = {{raw_.get(), POLLRDHUP, 0},
+                     {what & kReadable ? data_ : -1, POLLIN, 0},
+                     {what & kWritable ? room_ : -1, POLLIN, 0}};
       timespec t{microseconds / 1'000'000, microseconds % 1'000'000 * 1000};
       if (ppoll(p, 3, microseconds < 0 ? nullptr : &t, nullptr) > 0) {
         eventfd_t count;

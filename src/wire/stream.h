@@ -19,8 +19,9 @@ class Stream {
  public:
   virtual ~Stream() = default;
 
-  // How many bytes of `parts`, taken in order, are on their way; 0: there is no room now; -1: the connection ended, with
-  // the reason in errno (0: the other side closed it). A descriptor goes with the first byte and stays the caller's.
+  // How many bytes of `parts`, taken in order, are on their way; 0: there is no room now; -1: the connection ended,
+  // with the reason in errno (0: the other side closed it). A descriptor goes with the first byte and stays the
+  // caller's.
   virtual ssize_t write(std::span<const iovec> parts, int fd = -1) = 0;
   // How many bytes were put at `to`; 0: there are none now; -1 as above, once everything has been read.
   virtual ssize_t read(void* to, size_t capacity) = 0;

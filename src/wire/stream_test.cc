@@ -169,9 +169,7 @@ TEST_P(StreamTest, AWriterWithoutRoomLearnsThatTheOtherSideIsGone) {
   leaver.join();
 }
 
-TEST(Transport, WithoutAUnixSocketTheSocketCarriesIt) {
-  EXPECT_FALSE(connect(false, true).client->writes_directly());
-}
+TEST(Transport, WithoutAUnixSocketTheSocketCarriesIt) { EXPECT_FALSE(connect(false, true).client->writes_directly()); }
 
 // ---- offers that a hostile client might make ----
 

@@ -89,7 +89,8 @@ inline std::string read_file(const std::string& path) {
   return text.str();
 }
 
-// A folder and a daemon on the software GPU that listens in it.
+// A folder and a daemon on the software GPU that listens in it. NM_BUILD names another build folder, NM_DRIVER another
+// driver to serve.
 class Server {
  public:
   explicit Server(std::vector<std::string> environment = {}) {
@@ -104,7 +105,9 @@ class Server {
   }
   void start(std::vector<std::string> environment = {}) {
     process_ = std::make_unique<Process>(
-        std::vector<std::string>{NM_BIN "/nearmetald", "--listen", address(), "--driver", "soft"}, environment, log_path());
+        std::vector<std::string>{setting("NM_BUILD", NM_BUILD) + "/bin/nearmetald", "--listen", address(), "--driver",
+                                 setting("NM_DRIVER", "soft")},
+        environment, log_path());
     for (int i = 0; i < 400 && access((folder_ + "/s").c_str(), F_OK) != 0; i++) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
@@ -135,6 +138,11 @@ class Server {
   }
 
  private:
+  static std::string setting(const char* name, const char* otherwise) {
+    const char* value = getenv(name);
+    return value ? value : otherwise;
+  }
+
   std::string folder_;
   std::unique_ptr<Process> process_;
 };

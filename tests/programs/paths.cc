@@ -2,8 +2,8 @@
 //
 //   nm_paths [--rounds N] [--quick] [CASE...]
 //
-// Prints one JSON object a case: {"case", "unit", "samples": [one number a round]}; lower is better for us, higher for GB/s.
-// Every case checks what it computed or copied; a wrong result ends the program with status 1.
+// Prints one JSON object a case: {"case", "unit", "samples": [one number a round]}; lower is better for us, higher for
+// GB/s. Every case checks what it computed or copied; a wrong result ends the program with status 1.
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,13 +54,13 @@ Function find(const char* name) {
   return reinterpret_cast<Function>(found);
 }
 
-#define CU(name, ...)                                                                \
-  do {                                                                               \
-    static const auto function_ = find<decltype(&::name)>(#name);                    \
-    if (CUresult result_ = function_(__VA_ARGS__); result_ != CUDA_SUCCESS) {        \
-      fprintf(stderr, "paths: %s answered %d\n", #name, static_cast<int>(result_));  \
-      exit(1);                                                                       \
-    }                                                                                \
+#define CU(name, ...)                                                               \
+  do {                                                                              \
+    static const auto function_ = find<decltype(&::name)>(#name);                   \
+    if (CUresult result_ = function_(__VA_ARGS__); result_ != CUDA_SUCCESS) {       \
+      fprintf(stderr, "paths: %s answered %d\n", #name, static_cast<int>(result_)); \
+      exit(1);                                                                      \
+    }                                                                               \
   } while (0)
 
 void expect(bool right, const char* what) {
@@ -229,8 +229,10 @@ struct Bench {
       if (size.bytes > buffer_size) continue;
       for (bool pinned : {true, false}) {
         void* host = nullptr;
-        if (pinned) CU(cuMemHostAlloc, &host, size.bytes, 0);
-        else host = malloc(size.bytes);
+        if (pinned)
+          CU(cuMemHostAlloc, &host, size.bytes, 0);
+        else
+          host = malloc(size.bytes);
         auto* words = static_cast<unsigned*>(host);
         const size_t n = size.bytes / sizeof *words;
         for (size_t i = 0; i < n; i++) words[i] = static_cast<unsigned>(i * 2654435761u);
@@ -252,8 +254,10 @@ struct Bench {
           for (size_t i = 0; i < n; i++) expect(words[i] == static_cast<unsigned>(i * 2654435761u), "bytes read back");
           return static_cast<double>(size.bytes) * m / took / 1e3;
         });
-        if (pinned) CU(cuMemFreeHost, host);
-        else free(host);
+        if (pinned)
+          CU(cuMemFreeHost, host);
+        else
+          free(host);
       }
     }
   }
@@ -264,9 +268,12 @@ struct Bench {
 int main(int argc, char** argv) {
   Bench b;
   for (int i = 1; i < argc; i++) {
-    if (!strcmp(argv[i], "--rounds") && i + 1 < argc) b.rounds = atoi(argv[++i]);
-    else if (!strcmp(argv[i], "--quick")) b.quick = true;
-    else b.only.push_back(argv[i]);
+    if (!strcmp(argv[i], "--rounds") && i + 1 < argc)
+      b.rounds = atoi(argv[++i]);
+    else if (!strcmp(argv[i], "--quick"))
+      b.quick = true;
+    else
+      b.only.push_back(argv[i]);
   }
   CUdevice device = 0;
   CUcontext context = nullptr;
