@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <shared_mutex>
+#include <utility>
 #include <vector>
 
 #include "client/context.h"
@@ -24,6 +25,8 @@ struct Ranges {
   // Pages at the ends of allocations may be shared by several of them: how many hold each.
   std::mutex guard_mutex;
   std::map<uint64_t, int> edge_pages;
+  // What guard_range() reserved, by base and size: nothing else may be unmapped, wherever a server says it lies.
+  std::map<std::pair<uint64_t, uint64_t>, int> guards;
 };
 Ranges& ranges() {
   static auto* r = new Ranges;
@@ -141,6 +144,8 @@ void for_each_memory(const std::function<void(const MemoryRange&)>& visit) {
 }
 
 bool guard_range(uint64_t base, uint64_t size) {
+  constexpr uint64_t kHighest = 1ull << 47;
+  if (!size || size > kHighest || base > kHighest - size) return false;
   Ranges& r = ranges();
   std::lock_guard lock(r.guard_mutex);
   Split s = split(base, size);
@@ -154,12 +159,16 @@ bool guard_range(uint64_t base, uint64_t size) {
     if (s.last != s.first) drop_edge(r, s.last);
     return false;
   }
+  r.guards[{base, size}]++;
   return true;
 }
 
 void release_guard(uint64_t base, uint64_t size) {
   Ranges& r = ranges();
   std::lock_guard lock(r.guard_mutex);
+  auto guard = r.guards.find({base, size});
+  if (guard == r.guards.end()) return;
+  if (--guard->second == 0) r.guards.erase(guard);
   Split s = split(base, size);
   drop_edge(r, s.first);
   if (s.last != s.first) drop_edge(r, s.last);
