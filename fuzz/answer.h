@@ -8,7 +8,7 @@ namespace nm::fuzz {
 // 0: success always. Begins anew for every input.
 void answer_by(uint32_t pattern);
 
-// The next answer, a CUresult or an nvmlReturn_t.
-int answer();
+// The next answer, a CUresult or an nvmlReturn_t. Only a question whether something is done is told "not yet".
+int answer(bool may_be_not_yet = false);
 
 }  // namespace nm::fuzz

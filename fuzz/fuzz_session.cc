@@ -5,6 +5,7 @@
 #include "cuda_abi.h"
 #include "hostile_client.h"
 #include "null_driver.h"
+#include "scripted_stream.h"
 #include "server/session.h"
 #include "wire/events.h"
 #include "wire_ops.h"
@@ -56,15 +57,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   nm::fuzz::Input in(data, size);
   nm::fuzz::answer_by(in.take<uint32_t>());
   const std::vector<uint8_t> answers = events(in);
-  nm::Fd mine, theirs, my_events, their_events;
-  if (!connection_with(nm::fuzz::hostile_stream(in, kCudaRows, kCudaItems, uint8_t(Kind::context)), &mine, &theirs))
-    return 0;
+  nm::Fd my_events, their_events;
+  auto stream = std::make_unique<nm::fuzz::ScriptedStream>(
+      nm::fuzz::hostile_stream(in, kCudaRows, kCudaItems, uint8_t(Kind::context)));
   {
     nm::server::HostFunctions host_functions;
     if (!answers.empty() && connection_with(answers, &my_events, &their_events))
       host_functions.connect(std::move(their_events));
-    nm::server::Session session(nm::server::null_driver(), nm::server::Connection(nm::wire::socket_stream(std::move(theirs), true)),
-                                host_functions);
+    nm::server::Session session(nm::server::null_driver(), nm::server::Connection(std::move(stream)), host_functions);
     session.run();
   }
   nm::server::reset_null_driver();

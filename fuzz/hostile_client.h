@@ -13,7 +13,7 @@ namespace nm::fuzz {
 
 // Input: repeated { u8 how, u16 row, ... }. `context`: the kind of the handles that a record's header may have.
 // More is cut off.
-constexpr size_t kMostStream = 192 << 10;  // what a socket takes before anybody reads
+constexpr size_t kMostStream = 512 << 10;
 
 inline std::vector<uint8_t> hostile_stream(Input in, std::span<const Row> rows, std::span<const Item> items,
                                            uint8_t context) {

@@ -18,7 +18,8 @@ def null_driver(rows: list[Row], types: Types) -> str:
             elif a.kind == "out" and a.is_array and not a.star and a.type != "byte":
                 lines.append(f"for (size_t i = 0; {a.name} && i < size_t({a.count}); i++) {a.name}[i] = "
                              f"invent<std::remove_reference_t<decltype(*{a.name})>>();")
-        out.append(f"CUresult null_{r.name}({args}) {{ {' '.join(lines)} return CUresult(answer()); }}")
+        out.append(f"CUresult null_{r.name}({args}) {{ {' '.join(lines)} "
+                   f"return CUresult(answer({'true' if r.name in ('cuEventQuery', 'cuStreamQuery') else ''})); }}")
     out.append("void fill_null_driver(DriverTable* t) {")
     out += [f"  t->{r.name} = null_{r.name};" for r in live]
     return "\n".join(out + ["}", ""])
