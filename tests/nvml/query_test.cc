@@ -227,6 +227,9 @@ TEST_F(NvmlTest, TheTableOfPrivateFunctionsIsOursAndHonest) {
     FAILS(NVML_ERROR_NOT_SUPPORTED, result) << slot;
     EXPECT_EQ(slot >= 213 && slot <= 215 ? 0u : 500u, count) << slot;
   }
+  // What is not about a device must not fail; a reset is refused whatever it names.
+  OK(reinterpret_cast<Slot>(words[26])(0, 0, 0, 0));
+  for (uint64_t reset : {20, 197}) FAILS(NVML_ERROR_NOT_SUPPORTED, reinterpret_cast<Slot>(words[reset])(0, 0, 0, 0));
   id[0]++;
   FAILS(NVML_ERROR_FUNCTION_NOT_FOUND, nvmlInternalGetExportTable(&table, id));
   EXPECT_EQ(nullptr, table);

@@ -1,6 +1,7 @@
 // nvmlInternalGetExportTable: nvidia-smi reaches a part of NVML through a table of private functions, and does not go
 // on without it. Functions of the server's process would be of no use here, so the table holds ours: one per slot, each
-// named in the trace, and all but those below answer NVML_ERROR_NOT_SUPPORTED.
+// named in the trace. What a slot says of a device we do not know, and answer NVML_ERROR_NOT_SUPPORTED; the slots that
+// are not about a device have to be heard without an error, or nvidia-smi ends. The two that reset a GPU are refused.
 //
 // What the slots are is public in NVIDIA's own stand-in for NVML (k8s-test-infra, mocknvml; nvidia-smi 580.65.06): one
 // table is asked for; word 0 is its size in bytes, of which more than 648 must be there; slot 81 is a device's handle
@@ -13,12 +14,13 @@
 
 #include "client/nvml/stub_support.h"
 #include "nvml_remote.h"
+#include "wire/handle.h"
 
 namespace nm::client::nvml {
 namespace {
 
 constexpr size_t kSlots = 512;
-constexpr size_t kHandleByIndex = 81;
+constexpr size_t kReset = 20, kHandleByIndex = 81, kResetIsOver = 197;
 constexpr size_t kFirstProcessList = 213, kLastProcessList = 215;
 constexpr unsigned char kTableOfNvidiaSmi[16] = {0xc4, 0xfe, 0x3e, 0x6c, 0xc9, 0x8f, 0x6c, 0x4e,
                                                  0xa3, 0x27, 0xee, 0x69, 0x6e, 0x12, 0xf7, 0xc4};
@@ -32,7 +34,9 @@ nvmlReturn_t call_slot(size_t slot, uint64_t a, uint64_t b) {
   }
   // nvidia-smi looks at the count even if the call failed.
   if (slot >= kFirstProcessList && slot <= kLastProcessList && b) *reinterpret_cast<unsigned*>(b) = 0;
-  return answer(name, NVML_ERROR_NOT_SUPPORTED);
+  wire::Handle handle;
+  const bool about_nothing = !wire::Handle::parse(a, &handle) && slot != kReset && slot != kResetIsOver;
+  return answer(name, about_nothing ? NVML_SUCCESS : NVML_ERROR_NOT_SUPPORTED);
 }
 
 template <size_t kSlot>
