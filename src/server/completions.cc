@@ -17,13 +17,20 @@ CUresult Completions::take_event(CUcontext context, CUevent* out) {
 }
 
 CUresult Completions::record(CUcontext context, CUstream stream, CUevent* out) {
-  settle();
-  if (CUresult e = take_event(context, out)) return e;
-  if (CUresult e = driver_.cuEventRecord(*out, stream)) {
-    spare_[context].push_back(*out);
-    return e;
+  if (unsettled_) {
+    settle_all();
+    enter_(context);  // others' contexts may have been current meanwhile
   }
-  return CUDA_SUCCESS;
+  CUresult e = take_event(context, out);
+  if (e == CUDA_SUCCESS && (e = driver_.cuEventRecord(*out, stream)) != CUDA_SUCCESS) spare_[context].push_back(*out);
+  // From a query that means "ask again". Here there is nothing to ask for: taken at its word, it would be waited for
+  // for ever.
+  return e == CUDA_ERROR_NOT_READY ? CUDA_ERROR_UNKNOWN : e;
+}
+
+void Completions::recycle(Waiting& w) {
+  if (w.owned) spare_[w.context].insert(spare_[w.context].end(), w.events.begin(), w.events.end());
+  w.events.clear();
 }
 
 CUresult Completions::after(CUcontext context, CUstream stream, Done done) {
@@ -39,7 +46,7 @@ CUresult Completions::after_all(CUcontext context, const std::vector<CUstream>& 
   for (CUstream stream : streams) {
     CUevent event;
     if (CUresult e = record(context, stream, &event)) {
-      spare_[context].insert(spare_[context].end(), w.events.begin(), w.events.end());
+      recycle(w);
       return e;
     }
     w.events.push_back(event);
@@ -68,16 +75,19 @@ void Completions::settle_all() {
 }
 
 CUresult Completions::ask(Waiting& w) {
-  if (w.failed != CUDA_SUCCESS) {
-    spare_[w.context].insert(spare_[w.context].end(), w.events.begin(), w.events.end());
-    return w.failed;
-  }
+  CUresult result = w.failed != CUDA_SUCCESS ? w.failed : ask_driver(w);
+  if (result != CUDA_ERROR_NOT_READY) recycle(w);
+  return result;
+}
+
+CUresult Completions::ask_driver(Waiting& w) {
   while (!w.streams.empty()) {
     if (CUresult e = driver_.cuStreamQuery(w.streams.back())) return e;
     w.streams.pop_back();
   }
   while (!w.events.empty()) {
     if (CUresult e = driver_.cuEventQuery(w.events.back())) return e;
+    // Done with, also if an earlier one is not: it need not be asked again.
     if (w.owned) spare_[w.context].push_back(w.events.back());
     w.events.pop_back();
   }

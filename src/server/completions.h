@@ -57,6 +57,8 @@ class Completions {
   };
   void settle_all();
   CUresult ask(Waiting& w);
+  CUresult ask_driver(Waiting& w);
+  void recycle(Waiting& w);  // its events are spare again
   CUresult take_event(CUcontext context, CUevent* out);
 
   const DriverTable& driver_;

@@ -7,12 +7,12 @@
 namespace nm::server {
 namespace {
 
-constexpr size_t kBuffer = 2 * wire::kMaxRecord;
+constexpr size_t kBuffer = 2 * wire::kMaxRecord;  // bytes received and not yet consumed
 constexpr uint64_t kMaxQueued = 8ull << 30;  // replies that nobody reads
 
 }  // namespace
 
-Connection::Connection(std::unique_ptr<wire::Stream> stream) : stream_(std::move(stream)), in_(kBuffer) {}
+Connection::Connection(std::unique_ptr<wire::Stream> stream) : stream_(std::move(stream)), in_(new uint8_t[kBuffer]) {}
 
 bool Connection::receive(void* to, uint64_t capacity, bool block, uint64_t* got) {
   *got = 0;
@@ -36,13 +36,13 @@ bool Connection::receive(void* to, uint64_t capacity, bool block, uint64_t* got)
 // Makes at least `needed` bytes contiguous in the buffer if they have arrived; false only at the end of the stream.
 bool Connection::fill(uint64_t needed) {
   if (end_ - at_ >= needed) return true;
-  if (at_ + needed > in_.size() || at_ > in_.size() / 2) {
-    memmove(in_.data(), in_.data() + at_, end_ - at_);
+  if (at_ + needed > kBuffer || at_ > kBuffer / 2) {
+    memmove(in_.get(), in_.get() + at_, end_ - at_);
     end_ -= at_;
     at_ = 0;
   }
   uint64_t got;
-  if (!receive(in_.data() + end_, in_.size() - end_, false, &got)) return false;
+  if (!receive(in_.get() + end_, kBuffer - end_, false, &got)) return false;
   end_ += got;
   return true;
 }
@@ -50,7 +50,7 @@ bool Connection::fill(uint64_t needed) {
 Connection::Next Connection::next(wire::RecordHeader* header, std::span<const uint8_t>* body) {
   if (!fill(sizeof *header)) return Next::closed;
   if (end_ - at_ < sizeof *header) return Next::nothing;
-  memcpy(header, in_.data() + at_, sizeof *header);
+  memcpy(header, in_.get() + at_, sizeof *header);
   if (header->size < sizeof *header || header->size > wire::kMaxRecord || header->bulk > wire::kMaxBulk ||
       header->fds > wire::kMaxFds) {
     closed_ = true;
@@ -58,7 +58,7 @@ Connection::Next Connection::next(wire::RecordHeader* header, std::span<const ui
   }
   if (!fill(header->size)) return Next::closed;
   if (end_ - at_ < header->size) return Next::nothing;
-  *body = {in_.data() + at_ + sizeof *header, header->size - sizeof *header};
+  *body = {in_.get() + at_ + sizeof *header, header->size - sizeof *header};
   at_ += header->size;
   return Next::record;
 }
@@ -67,7 +67,7 @@ bool Connection::read_bulk(void* to, uint64_t size) {
   auto* p = static_cast<uint8_t*>(to);
   // What is buffered already.
   uint64_t n = std::min<uint64_t>(size, end_ - at_);
-  memcpy(p, in_.data() + at_, n);
+  memcpy(p, in_.get() + at_, n);
   at_ += n;
   p += n;
   size -= n;

@@ -52,7 +52,7 @@ class Connection {
 
   std::unique_ptr<wire::Stream> stream_;
   bool closed_ = false;
-  std::vector<uint8_t> in_;
+  std::unique_ptr<uint8_t[]> in_;  // not zeroed: most sessions never touch most of it
   size_t at_ = 0, end_ = 0;
   std::deque<Segment> out_;
   uint64_t queued_ = 0;

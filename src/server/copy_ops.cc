@@ -34,8 +34,12 @@ CUresult take_chunk(Session& s, size_t size, Staging::Chunk* out) {
     if (e != CUDA_ERROR_OUT_OF_MEMORY) return e;
     if (s.completions().empty() && !s.connection().flush()) return e;
     if (s.completions().empty()) return e;
+    const CUcontext context = s.context();
     s.completions().progress();
     s.connection().flush();
+    // What was asked about may have been in other contexts, and the chunk and the copy belong to this one.
+    if (s.context() != context) e = s.enter(context);
+    if (e != CUDA_SUCCESS && e != CUDA_ERROR_OUT_OF_MEMORY) return e;
   }
 }
 

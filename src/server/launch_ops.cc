@@ -1,4 +1,4 @@
-// Launches and functions of the host in stream order.
+// Launches, their attributes, and functions of the host in stream order.
 #include <cstring>
 
 #include "server/launch_ops.h"
@@ -15,22 +15,40 @@ void* const kSize = reinterpret_cast<void*>(2);     // CU_LAUNCH_PARAM_BUFFER_SI
 
 }  // namespace
 
+bool to_driver(Session& s, CUlaunchAttributeID id, CUlaunchAttributeValue* value) {
+  auto& events = s.tables().event;
+  if (id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT) {
+    auto& e = value->programmaticEvent.event;
+    return events.find_or_null(e, &e);
+  }
+  if (id == CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT) {
+    auto& e = value->launchCompletionEvent.event;
+    return events.find_or_null(e, &e);
+  }
+  // The driver's to say, not the client's.
+  if (id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE) value->deviceUpdatableKernelNode.devNode = {};
+  return true;
+}
+
+void to_client(Session& s, CUlaunchAttributeID id, CUlaunchAttributeValue* value) {
+  auto translate = [&](CUevent& e) {
+    // Not one that the client has destroyed since: a new handle would lead to memory that the driver has freed.
+    if (s.tables().event.knows(e)) s.tables().event.to_virtual(&e);
+    else e = nullptr;
+  };
+  if (id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT) translate(value->programmaticEvent.event);
+  if (id == CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT) translate(value->launchCompletionEvent.event);
+}
+
 bool decode_launch_attributes(Session& s, std::span<const uint8_t> bytes, std::vector<CUlaunchAttribute>* out) {
   constexpr size_t kMost = 64;
   if (bytes.size() % sizeof(CUlaunchAttribute) || bytes.size() / sizeof(CUlaunchAttribute) > kMost) return false;
   out->resize(bytes.size() / sizeof(CUlaunchAttribute));
   if (!bytes.empty()) std::memcpy(static_cast<void*>(out->data()), bytes.data(), bytes.size());
-  auto& events = s.tables().event;
   for (CUlaunchAttribute& a : *out) {
-    if (a.id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT) {
-      auto& e = a.value.programmaticEvent.event;
-      if (!events.find_or_null(e, &e)) return false;
-    } else if (a.id == CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT) {
-      auto& e = a.value.launchCompletionEvent.event;
-      if (!events.find_or_null(e, &e)) return false;
-    } else if (a.id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE) {
-      a.value.deviceUpdatableKernelNode.deviceUpdatable = 0;  // its handle would have nobody to go to
-    }
+    if (!to_driver(s, a.id, &a.value)) return false;
+    // Its handle would have nobody to go to.
+    if (a.id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE) a.value.deviceUpdatableKernelNode.deviceUpdatable = 0;
   }
   return true;
 }
@@ -87,6 +105,36 @@ CUresult nm_occupancy_clusters(Session& s, args::nm_occupancy_clusters& a, outs:
   config.numAttrs = static_cast<unsigned>(attributes.size());
   auto* ask = a.form == 0 ? s.driver().cuOccupancyMaxActiveClusters : s.driver().cuOccupancyMaxPotentialClusterSize;
   return ask ? ask(&o.number, a.function, &config) : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+// The same attributes, one by one: of streams and of kernel nodes.
+
+CUresult cuStreamSetAttribute(Session& s, args::cuStreamSetAttribute& a, outs::cuStreamSetAttribute&) {
+  if (!s.driver().cuStreamSetAttribute) return CUDA_ERROR_NOT_SUPPORTED;
+  if (!to_driver(s, a.attr, &a.param)) return CUDA_ERROR_INVALID_VALUE;
+  return s.driver().cuStreamSetAttribute(a.stream, a.attr, &a.param);
+}
+
+CUresult cuStreamGetAttribute(Session& s, args::cuStreamGetAttribute& a, outs::cuStreamGetAttribute& o) {
+  if (!s.driver().cuStreamGetAttribute) return CUDA_ERROR_NOT_SUPPORTED;
+  if (CUresult e = s.driver().cuStreamGetAttribute(a.stream, a.attr, &o.value)) return e;
+  to_client(s, a.attr, &o.value);
+  return CUDA_SUCCESS;
+}
+
+CUresult cuGraphKernelNodeSetAttribute(Session& s, args::cuGraphKernelNodeSetAttribute& a,
+                                       outs::cuGraphKernelNodeSetAttribute&) {
+  if (!s.driver().cuGraphKernelNodeSetAttribute) return CUDA_ERROR_NOT_SUPPORTED;
+  if (!to_driver(s, a.attr, &a.value)) return CUDA_ERROR_INVALID_VALUE;
+  return s.driver().cuGraphKernelNodeSetAttribute(a.node, a.attr, &a.value);
+}
+
+CUresult cuGraphKernelNodeGetAttribute(Session& s, args::cuGraphKernelNodeGetAttribute& a,
+                                       outs::cuGraphKernelNodeGetAttribute& o) {
+  if (!s.driver().cuGraphKernelNodeGetAttribute) return CUDA_ERROR_NOT_SUPPORTED;
+  if (CUresult e = s.driver().cuGraphKernelNodeGetAttribute(a.node, a.attr, &o.value_out)) return e;
+  to_client(s, a.attr, &o.value_out);
+  return CUDA_SUCCESS;
 }
 
 }  // namespace hand

@@ -10,6 +10,10 @@ namespace nm::server {
 
 class Session;
 
+// The client's event in an attribute's value becomes the driver's. False: there is no such event.
+bool to_driver(Session& s, CUlaunchAttributeID id, CUlaunchAttributeValue* value);
+// And back; null for an event that the client has no handle of.
+void to_client(Session& s, CUlaunchAttributeID id, CUlaunchAttributeValue* value);
 // Launch attributes as they travel, with the client's events replaced by the driver's. False: not well-formed.
 bool decode_launch_attributes(Session& s, std::span<const uint8_t> bytes, std::vector<CUlaunchAttribute>* out);
 

@@ -1,0 +1,216 @@
+// What waits for the device, against a driver whose streams and events are numbers.
+#include "server/completions.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <string>
+
+namespace nm::server {
+namespace {
+
+const auto kOne = reinterpret_cast<CUcontext>(0x10), kTwo = reinterpret_cast<CUcontext>(0x20);
+const auto kA = reinterpret_cast<CUstream>(0x100), kB = reinterpret_cast<CUstream>(0x200);
+
+// The driver: which streams are busy, which event lies behind which stream's work, and what it answers to a record.
+struct World {
+  CUcontext current = nullptr;
+  uint64_t events_made = 0;
+  std::map<CUevent, CUcontext> made_in;
+  std::map<CUevent, CUstream> behind;
+  std::set<CUstream> busy;
+  CUresult record = CUDA_SUCCESS, create = CUDA_SUCCESS, query = CUDA_ERROR_NOT_READY;
+  int stream_queries = 0;
+  bool foreign = false;  // an event was used in a context that is not its own
+} g;
+
+class CompletionsTest : public testing::Test {
+ protected:
+  CompletionsTest() : completions_(driver_, [](CUcontext context) { g.current = context; }) {
+    g = {};
+    driver_.cuEventCreate = [](CUevent* out, unsigned) {
+      if (g.create != CUDA_SUCCESS) return g.create;
+      *out = reinterpret_cast<CUevent>(0x1000 + 16 * g.events_made++);
+      g.made_in[*out] = g.current;
+      return CUDA_SUCCESS;
+    };
+    driver_.cuEventRecord = [](CUevent event, CUstream stream) {
+      if (g.record != CUDA_SUCCESS) return g.record;
+      g.foreign |= g.made_in[event] != g.current;
+      g.behind[event] = stream;
+      return CUDA_SUCCESS;
+    };
+    driver_.cuEventQuery = [](CUevent event) {
+      g.foreign |= g.made_in[event] != g.current;
+      return g.busy.count(g.behind[event]) ? g.query : CUDA_SUCCESS;
+    };
+    driver_.cuStreamQuery = [](CUstream stream) {
+      g.stream_queries++;
+      return g.busy.count(stream) ? g.query : CUDA_SUCCESS;
+    };
+  }
+
+  // Writes down that it was called, with what, and whether the streams were then still as when_idle() found them.
+  Completions::Done note(const std::string& name) {
+    return [this, name](CUresult result) {
+      told_ +=
+          name + (result == CUDA_SUCCESS ? "" : "!" + std::to_string(result)) + (completions_.is_idle() ? "i " : " ");
+    };
+  }
+  // Drains, or gives up: a loop without end would be the suite's end, too.
+  bool drains() {
+    for (int i = 0; i < 100 && !completions_.empty(); i++) completions_.progress();
+    return completions_.empty();
+  }
+
+  DriverTable driver_{};
+  Completions completions_;
+  std::string told_;
+};
+
+TEST_F(CompletionsTest, WhatFinishedIsToldInTheOrderInWhichItWasArranged) {
+  g.current = kOne;
+  g.busy = {kA, kB};
+  ASSERT_EQ(completions_.after(kOne, kA, note("1")), CUDA_SUCCESS);
+  ASSERT_EQ(completions_.after(kOne, kB, note("2")), CUDA_SUCCESS);
+  ASSERT_EQ(completions_.after_all(kOne, {kA, kB}, {}, note("3")), CUDA_SUCCESS);
+  EXPECT_FALSE(completions_.progress());
+  g.busy = {kA};
+  EXPECT_TRUE(completions_.progress());
+  EXPECT_EQ(told_, "2 ");
+  g.busy = {};
+  EXPECT_TRUE(completions_.progress());
+  EXPECT_EQ(told_, "2 1 3 ");
+  EXPECT_TRUE(completions_.empty());
+}
+
+TEST_F(CompletionsTest, EventsAreUsedAgain) {
+  g.current = kOne;
+  for (int i = 0; i < 10; i++) {
+    ASSERT_EQ(completions_.after_all(kOne, {kA, kB}, {}, note("x")), CUDA_SUCCESS);
+    ASSERT_TRUE(drains());
+  }
+  EXPECT_EQ(g.events_made, 2u);
+}
+
+TEST_F(CompletionsTest, ARecordThatSaysNotReadyArrangesNothing) {
+  g.current = kOne;
+  g.record = CUDA_ERROR_NOT_READY;
+  EXPECT_EQ(completions_.after(kOne, kA, note("x")), CUDA_ERROR_UNKNOWN);
+  EXPECT_EQ(completions_.after_all(kOne, {kA, kB}, {}, note("x")), CUDA_ERROR_UNKNOWN);
+  g.create = CUDA_ERROR_NOT_READY;
+  EXPECT_EQ(completions_.after_all(kTwo, {kA}, {}, note("x")), CUDA_ERROR_UNKNOWN);
+  EXPECT_TRUE(completions_.empty());
+  EXPECT_EQ(told_, "");
+}
+
+TEST_F(CompletionsTest, WhoWaitsForIdleStreamsIsToldOfAnErrorOnSettling) {
+  for (auto [said, told] :
+       {std::pair{CUDA_ERROR_NOT_READY, "x!999 "}, std::pair{CUDA_ERROR_ILLEGAL_ADDRESS, "x!700 "}}) {
+    told_.clear();
+    g.busy = {kA};
+    g.record = said;
+    completions_.when_idle(kOne, {kA}, note("x"));
+    completions_.settle();
+    EXPECT_TRUE(drains());
+    EXPECT_EQ(told_, told);
+  }
+}
+
+TEST_F(CompletionsTest, AnEventOfAFailedSettlementIsSpareOnce) {
+  g.busy = {kA, kB};
+  completions_.when_idle(kOne, {kA, kB}, note("x"));
+  static int records;
+  records = 0;
+  driver_.cuEventRecord = [](CUevent event, CUstream stream) {
+    if (records++) return CUDA_ERROR_NOT_READY;
+    g.behind[event] = stream;
+    return CUDA_SUCCESS;
+  };
+  completions_.settle();
+  ASSERT_TRUE(drains());
+  EXPECT_EQ(told_, "x!999 ");
+  // Two at once: never the same one twice.
+  driver_.cuEventRecord = [](CUevent, CUstream) { return CUDA_SUCCESS; };
+  std::set<CUevent> distinct;
+  for (int i = 0; i < 4; i++) {
+    CUevent event;
+    ASSERT_EQ(completions_.record(kOne, kA, &event), CUDA_SUCCESS);
+    EXPECT_TRUE(distinct.insert(event).second);
+  }
+}
+
+TEST_F(CompletionsTest, EventsOfAFailedQueryAreSpareAgain) {
+  g.current = kOne;
+  g.busy = {kA, kB};
+  ASSERT_EQ(completions_.after_all(kOne, {kA, kB}, {}, note("x")), CUDA_SUCCESS);
+  g.query = CUDA_ERROR_ILLEGAL_ADDRESS;
+  ASSERT_TRUE(drains());
+  EXPECT_EQ(told_, "x!700 ");
+  ASSERT_EQ(completions_.after_all(kOne, {kA, kB}, {}, note("y")), CUDA_SUCCESS);
+  EXPECT_EQ(g.events_made, 2u);
+}
+
+TEST_F(CompletionsTest, OnlyOneThatWaitsAloneAndUnsettledFindsItsStreamsIdle) {
+  g.busy = {kA};
+  completions_.when_idle(kOne, {kA}, note("alone"));
+  EXPECT_FALSE(completions_.progress());
+  g.busy = {};
+  completions_.progress();
+  EXPECT_EQ(told_, "alonei ");
+  EXPECT_FALSE(completions_.is_idle());
+  EXPECT_EQ(g.events_made, 0u);
+
+  told_.clear();
+  completions_.when_idle(kOne, {kA}, note("settled"));
+  completions_.settle();
+  completions_.progress();
+  EXPECT_EQ(told_, "settled ");
+
+  told_.clear();
+  completions_.when_idle(kOne, {kA}, note("first"));
+  completions_.when_idle(kOne, {kB}, note("second"));
+  completions_.progress();
+  EXPECT_EQ(told_, "first second ");
+}
+
+TEST_F(CompletionsTest, AfterSettlingNewWorkInTheStreamIsNotWaitedFor) {
+  completions_.when_idle(kOne, {kA}, note("x"));
+  completions_.settle();
+  const int asked = g.stream_queries;
+  // What comes later lies behind the event, which has come to pass.
+  driver_.cuStreamQuery = [](CUstream) {
+    g.stream_queries++;
+    return CUDA_ERROR_NOT_READY;
+  };
+  EXPECT_TRUE(drains());
+  EXPECT_EQ(g.stream_queries, asked);
+  EXPECT_EQ(told_, "x ");
+}
+
+TEST_F(CompletionsTest, SettlingOtherContextsLeavesTheCallersCurrent) {
+  g.busy = {kA, kB};
+  completions_.when_idle(kTwo, {kB}, note("two"));
+  g.current = kOne;
+  ASSERT_EQ(completions_.after(kOne, kA, note("one")), CUDA_SUCCESS);
+  EXPECT_EQ(g.current, kOne);
+  g.busy = {};
+  EXPECT_TRUE(drains());
+  EXPECT_FALSE(g.foreign);
+  EXPECT_EQ(told_, "two one ");
+}
+
+TEST_F(CompletionsTest, AProgramsOwnEventIsNeverSpare) {
+  g.current = kOne;
+  const auto theirs = reinterpret_cast<CUevent>(0x5000);
+  g.made_in[theirs] = kOne;
+  ASSERT_EQ(completions_.after_event(kOne, theirs, note("x")), CUDA_SUCCESS);
+  ASSERT_TRUE(drains());
+  CUevent event;
+  ASSERT_EQ(completions_.record(kOne, kA, &event), CUDA_SUCCESS);
+  EXPECT_NE(event, theirs);
+}
+
+}  // namespace
+}  // namespace nm::server
