@@ -26,12 +26,7 @@ bool take_facts(Function* f, const std::vector<uint8_t>& blob) {
   wire::Reader in(blob);
   wire::FunctionFacts facts;
   if (!read_function_facts(in, &facts)) return false;
-  size_t bytes = 0;
-  for (auto& [offset, size] : facts.parameters) {
-    if (offset > 65536 || size > 65536) return false;
-    bytes = std::max<size_t>(bytes, offset + size);
-  }
-  f->parameter_bytes = bytes;
+  f->parameter_bytes = facts.parameters.empty() ? 0 : facts.parameters.back()[0] + facts.parameters.back()[1];
   f->facts = std::move(facts);
   f->known = true;
   return true;

@@ -5,7 +5,7 @@
 namespace nm::wire {
 namespace {
 
-constexpr uint64_t kMaxDevices = 64, kMaxErrors = 4096, kMaxAttributes = 1024, kMaxParameters = 8192;
+constexpr uint64_t kMaxDevices = 64, kMaxErrors = 4096, kMaxAttributes = 1024;
 
 void write_ints(const std::vector<int32_t>& values, Writer& out) { out.bytes(values.data(), values.size() * 4); }
 
@@ -14,6 +14,17 @@ bool read_ints(Reader& in, std::vector<int32_t>* out) {
   if (bytes.size() % 4 != 0 || bytes.size() / 4 > kMaxAttributes) return false;
   out->resize(bytes.size() / 4);
   if (!bytes.empty()) std::memcpy(out->data(), bytes.data(), bytes.size());
+  return true;
+}
+
+// A launch reads through as many of the program's pointers, and as far behind each, as a kernel's parameters are said
+// to ask for. They lie one behind the other in a block no larger than CUDA has it.
+bool plausible(const std::vector<std::array<uint64_t, 2>>& parameters) {
+  uint64_t end = 0;
+  for (auto [offset, size] : parameters) {
+    if (offset < end || offset > kMaxParameterBytes || size > kMaxParameterBytes - offset) return false;
+    end = offset + size;
+  }
   return true;
 }
 
@@ -93,6 +104,7 @@ bool read_function_facts(Reader& in, FunctionFacts* out) {
   if (bytes.size() % kEntry != 0 || bytes.size() / kEntry > kMaxParameters) return false;
   out->parameters.resize(bytes.size() / kEntry);
   if (!bytes.empty()) std::memcpy(out->parameters.data(), bytes.data(), bytes.size());
+  if (!plausible(out->parameters)) return false;
   if (!read_ints(in, &out->attribute_result) || !read_ints(in, &out->attribute_value)) return false;
   return !in.bad() && out->attribute_result.size() == out->attribute_value.size();
 }

@@ -45,15 +45,18 @@ struct Facts {
 void write_facts(const Facts& facts, Writer& out);
 bool read_facts(Reader& in, Facts* out);  // false: malformed
 
+// The most that CUDA lets a kernel take.
+inline constexpr uint64_t kMaxParameters = 4096, kMaxParameterBytes = 32764;
+
 // What a launch and the attribute queries need to know of one kernel.
 struct FunctionFacts {
   std::string name;
-  std::vector<std::array<uint64_t, 2>> parameters;  // offset and size in bytes
+  std::vector<std::array<uint64_t, 2>> parameters;  // offset and size in bytes, ascending, none in another
   std::vector<int32_t> attribute_result;            // CUresult by CUfunction_attribute
   std::vector<int32_t> attribute_value;
 };
 
 void write_function_facts(const FunctionFacts& facts, Writer& out);
-bool read_function_facts(Reader& in, FunctionFacts* out);
+bool read_function_facts(Reader& in, FunctionFacts* out);  // false: malformed, or no kernel can be like this
 
 }  // namespace nm::wire
