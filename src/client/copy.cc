@@ -9,6 +9,7 @@
 #include "client/host_memory.h"
 #include "client/host_writes.h"
 #include "client/memory.h"
+#include "client/staging.h"
 #include "remote.h"
 
 namespace nm::client {
@@ -61,6 +62,7 @@ CUresult copy_to_device(CUdeviceptr dst, const void* src, size_t size, CUstream 
   if (CUresult e = is_captured(stream, &captured)) return e;
   if (captured) return captured_copy(dst, src, size, stream, true);
   if (CUresult e = wait_for_host_writes(src, size)) return e;
+  if (CUresult e; stage_to_device(dst, src, size, stream, &e)) return e;
   return remote::nm_copy_in(dst, stream, src, size);
 }
 
@@ -82,8 +84,9 @@ CUresult copy_from_device(void* dst, CUdeviceptr src, size_t size, CUstream stre
     if (e != CUDA_SUCCESS) host_write_is_over(write);
     return e;
   }
-  if (CUresult e = remote::nm_copy_out(src, stream, dst, size)) return e;
-  return after_synchronise();
+  CUresult e;
+  if (!stage_from_device(dst, src, size, stream, &e)) e = remote::nm_copy_out(src, stream, dst, size);
+  return e == CUDA_SUCCESS ? after_synchronise() : e;
 }
 
 CUresult copy_on_device(CUdeviceptr dst, CUdeviceptr src, size_t size, CUstream stream) {

@@ -102,6 +102,8 @@ CUresult allocate(void** out, size_t size, unsigned flags, bool managed) {
 
 }  // namespace
 
+CUresult allocate_host_memory(void** out, size_t size) { return allocate(out, size, CU_MEMHOSTALLOC_PORTABLE, false); }
+
 CUresult free_host_memory(uint64_t base) {
   auto range = find_memory(base);
   if (!range || range->base != base || (range->kind != MemoryKind::shared && range->kind != MemoryKind::mirrored)) {

@@ -12,6 +12,8 @@
 
 namespace nm::client {
 
+// Pinned memory for the client's own needs, usable in every context; goes with the current one. Freed as the program's.
+CUresult allocate_host_memory(void** out, size_t size);
 CUresult free_host_memory(uint64_t base);
 
 }  // namespace nm::client

@@ -186,6 +186,18 @@ CUresult nm_copy_host(Session& s, args::nm_copy_host& a, outs::nm_copy_host&) {
                      : s.driver().cuMemcpyDtoHAsync_v2(here, a.src, a.size, a.stream);
 }
 
+CUresult nm_stage(Session& s, args::nm_stage& a, outs::nm_stage&) {
+  const DriverTable& d = s.driver();
+  if (!d.cuStreamWriteValue32_v2) return CUDA_ERROR_NOT_SUPPORTED;
+  uint8_t* here = s.host_ranges().find(a.host, a.size);
+  uint8_t* mark = s.host_ranges().find(a.mark, sizeof(uint32_t));
+  if (!here || !mark || a.mark % sizeof(uint32_t)) return CUDA_ERROR_INVALID_VALUE;
+  CUresult e = CUDA_SUCCESS;
+  if (a.size && a.to_device) e = d.cuMemcpyHtoDAsync_v2(a.device, here, a.size, a.stream);
+  else if (a.size) e = d.cuMemcpyDtoHAsync_v2(here, a.device, a.size, a.stream);
+  return e == CUDA_SUCCESS ? d.cuStreamWriteValue32_v2(a.stream, reinterpret_cast<CUdeviceptr>(mark), a.value, 0) : e;
+}
+
 CUresult nm_copy3d(Session& s, args::nm_copy3d& a, outs::nm_copy3d&) {
   // A host end must be memory that the client shared, as above.
   if (!source_is_shared(s, a.copy) || !destination_is_shared(s, a.copy)) return CUDA_ERROR_INVALID_VALUE;
