@@ -7,6 +7,7 @@
 #include "client/context.h"
 #include "client/graph_slots.h"
 #include "client/host_memory.h"
+#include "client/idle_stream.h"
 #include "client/host_writes.h"
 #include "client/memory.h"
 #include "client/staging.h"
@@ -85,7 +86,11 @@ CUresult copy_from_device(void* dst, CUdeviceptr src, size_t size, CUstream stre
     return e;
   }
   CUresult e;
-  if (!stage_from_device(dst, src, size, stream, &e)) e = remote::nm_copy_out(src, stream, dst, size);
+  if (!stage_from_device(dst, src, size, stream, &e)) {
+    IdleStream idle;
+    e = remote::nm_copy_out(src, stream, dst, size);
+    if (e == CUDA_SUCCESS) idle.waited(stream);
+  }
   return e == CUDA_SUCCESS ? after_synchronise() : e;
 }
 

@@ -10,6 +10,8 @@
 #include "client/client.h"
 #include "client/context.h"
 #include "client/handles.h"
+#include "client/idle_stream.h"
+#include "client/remote_support.h"
 #include "client/side_table.h"
 #include "client/thread_state.h"
 #include "remote.h"
@@ -146,6 +148,16 @@ uint64_t stream_context(uint64_t handle) {
 using namespace nm::client;
 
 extern "C" {
+
+NM_EXPORT CUresult cuStreamSynchronize(CUstream stream) {
+  if (CUresult e = enter()) return e;
+  if (is_known_idle(stream)) {
+    count_local();
+    return context_error(current_context());
+  }
+  return synchronised(remote::cuStreamSynchronize(stream));
+}
+
 
 NM_EXPORT CUresult cuStreamCreateWithPriority(CUstream* stream, unsigned flags, int priority) {
   if (CUresult e = enter()) return e;

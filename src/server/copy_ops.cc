@@ -7,6 +7,7 @@
 #include "server/graph_slots.h"
 #include "server/host_box.h"
 #include "server/session.h"
+#include "server/sync_ops.h"
 #include "server_args.h"
 
 namespace nm::server {
@@ -159,7 +160,8 @@ CUresult nm_copy_out(Session& s, args::nm_copy_out& a, outs::nm_copy_out&) {
     give_back(s, *parts);
     if (whole) unpin(s, whole);
   };
-  auto done = [&s, later, parts, release](CUresult result) {
+  auto done = [&s, later, parts, release, context = s.context(), stream = a.stream](CUresult result) {
+    result = synchronise_idle(s, context, stream, result);  // a program need not ask for more than it has
     if (result == CUDA_SUCCESS) {
       s.reply(later, result, {}, parts->bytes, release);
     } else {

@@ -1,21 +1,17 @@
 // Waiting for the device, out of line: the connection goes on while one of the client's threads waits.
+#include "server/sync_ops.h"
 #include "server/session.h"
 #include "server_args.h"
 
 namespace nm::server {
-namespace {
-
-// Some things a driver does only when a program synchronises: it writes what kernels printed, it trims memory pools. So
-// once the streams are known to be idle it is asked to, which takes it about a microsecond.
-CUresult synchronise_idle(Session& s, CUcontext context, CUresult result) {
-  if (result != CUDA_SUCCESS || !s.completions().is_idle()) return result;
+CUresult synchronise_idle(Session& s, CUcontext context, CUstream stream, CUresult result) {
+  if (result != CUDA_SUCCESS || !s.owes_synchronisation() || !s.completions().is_idle()) return result;
   if (context != s.context()) {
     if (CUresult e = s.enter(context)) return e;
   }
-  return s.driver().cuCtxSynchronize();
+  return s.driver().cuStreamSynchronize(stream);
 }
 
-}  // namespace
 }  // namespace nm::server
 
 namespace nm::server::hand {
@@ -32,11 +28,7 @@ CUresult cuStreamSynchronize(Session& s, args::cuStreamSynchronize& a, outs::cuS
   if (e != CUDA_ERROR_NOT_READY) return e;
   auto later = s.later();
   auto done = [&s, later, context = s.context(), stream = a.stream](CUresult result) {
-    if (result == CUDA_SUCCESS && s.owes_synchronisation() && s.completions().is_idle()) {
-      if (context != s.context()) result = s.enter(context);
-      if (result == CUDA_SUCCESS) result = s.driver().cuStreamSynchronize(stream);
-    }
-    s.reply(later, result);
+    s.reply(later, synchronise_idle(s, context, stream, result));
   };
   if (!s.any_capture()) {
     s.completions().when_idle(s.context(), {a.stream}, done);
@@ -62,7 +54,11 @@ CUresult cuCtxSynchronize_v2(Session& s, args::cuCtxSynchronize_v2& a, outs::cuC
   // The legacy stream waits for all streams that wait for it; those that do not are waited for one by one.
   auto later = s.later();
   auto done = [&s, later, context = s.context()](CUresult result) {
-    s.reply(later, synchronise_idle(s, context, result));
+    if (result == CUDA_SUCCESS && s.completions().is_idle()) {
+      if (context != s.context()) result = s.enter(context);
+      if (result == CUDA_SUCCESS) result = s.driver().cuCtxSynchronize();
+    }
+    s.reply(later, result);
   };
   StreamUse::Wait wait = s.take_used_streams();
   if (!wait.blocking && wait.events.empty()) {
