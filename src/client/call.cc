@@ -11,6 +11,16 @@
 namespace nm::client {
 namespace {
 
+uint64_t now_us() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1'000'000 + static_cast<uint64_t>(t.tv_nsec) / 1000;
+}
+
+}  // namespace
+
+namespace {
+
 thread_local bool t_answered = false;
 
 }  // namespace
@@ -47,11 +57,14 @@ wire::RecordHeader Call::header() const {
   return h;
 }
 
-void Call::trace(const char* how, CUresult result) {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  fprintf(stderr, "nearmetal: %ld.%06ld [%u] %s %s, %zu bytes, %llu bulk -> %d\n", now.tv_sec, now.tv_nsec / 1000, thread_number(), how, op_name(op_), body_.size(),
-          static_cast<unsigned long long>(bulk_size_ + pending_.bulk_size), static_cast<int>(result));
+void Call::trace(const char* how, CUresult result, uint64_t since_us) {
+  const uint64_t now = now_us();
+  char waited[40] = "";
+  if (since_us) snprintf(waited, sizeof waited, ", %llu us", static_cast<unsigned long long>(now - since_us));
+  fprintf(stderr, "nearmetal: %llu.%06llu [%u] %s %s, %zu bytes, %llu bulk -> %d%s\n",
+          static_cast<unsigned long long>(now / 1'000'000), static_cast<unsigned long long>(now % 1'000'000), thread_number(),
+          how, op_name(op_), body_.size(), static_cast<unsigned long long>(bulk_size_ + pending_.bulk_size),
+          static_cast<int>(result), waited);
 }
 
 CUresult Call::post() {
@@ -63,7 +76,7 @@ CUresult Call::post() {
   if (body_.size() + sizeof(wire::RecordHeader) > wire::kMaxRecord) return CUDA_ERROR_INVALID_VALUE;
   bool ok = client.channel().post(header(), body_, bulk_, fd_);
   CUresult result = ok ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
-  if (client.traced()) [[unlikely]] trace("posted", result);
+  if (client.traced()) [[unlikely]] trace("posted", result, 0);
   return result;
 }
 
@@ -71,9 +84,10 @@ CUresult Call::wait() {
   Client& client = *Client::get();
   if (CUresult e = sticky_error(context_)) return e;
   if (body_.size() + sizeof(wire::RecordHeader) > wire::kMaxRecord) return CUDA_ERROR_INVALID_VALUE;
+  const uint64_t since = client.traced() ? now_us() : 0;
   bool ok = client.channel().call(header(), body_, bulk_, fd_, &pending_);
   CUresult result = ok ? static_cast<CUresult>(pending_.result) : CUDA_ERROR_UNKNOWN;
-  if (client.traced()) [[unlikely]] trace("waited for", result);
+  if (client.traced()) [[unlikely]] trace("waited for", result, since);
   if (!ok) return result;
   if (pending_.deferred) keep_error(context_, static_cast<CUresult>(pending_.deferred));
   if (result != CUDA_SUCCESS) {

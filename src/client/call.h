@@ -54,7 +54,8 @@ class Call {
   CUresult malformed();
 
  private:
-  void trace(const char* how, CUresult result);
+  // `since_us`: when the wait began; 0: none.
+  void trace(const char* how, CUresult result, uint64_t since_us);
   wire::RecordHeader header() const;
 
   uint16_t op_;
