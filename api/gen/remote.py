@@ -32,6 +32,21 @@ def as_u64(arg: Arg, value: str) -> str:
     return f"static_cast<uint64_t>({value})"
 
 
+def joined(enc: list[str]) -> list[str]:
+    """Neighbouring numbers are written together."""
+    out, words = [], []
+    for line in enc + [""]:
+        if line.startswith("w.u64("):
+            words.append(line[len("w.u64("):-len(");")])
+            continue
+        if words:
+            out.append(f"w.u64({words[0]});" if len(words) == 1 else f"w.words({{{', '.join(words)}}});")
+            words = []
+        if line:
+            out.append(line)
+    return out
+
+
 def body(row: Row, types: Types) -> list[str]:
     checks, enc, dec, late, mint, undo = [], [], [], [], [], []
     outs = False
@@ -116,7 +131,7 @@ def body(row: Row, types: Types) -> list[str]:
     deref = [c for c in checks if "_room" in c]
     checks = [c for c in checks if "_room" not in c] + deref
     out = ["if (CUresult e = enter()) return e;"] + checks + mint
-    out += [f"Call call(op::{row.name});", "wire::Writer& w = call.args(); (void)w;"] + enc
+    out += [f"Call call(op::{row.name});", "wire::Writer& w = call.args(); (void)w;"] + joined(enc)
     if row.mode == "async":
         out += [f"call.in_stream({a.name}_h);" for a in row.args if a.kind == "handle" and a.type == "stream"]
     drop = [f"release_handle(Kind::{a.type}, {a.name}_h);" for a in row.args if a.kind == "new"]

@@ -109,10 +109,7 @@ CUresult find_function(uint64_t handle, Function** out) {
   }
   Function* f = entry->get();
   *out = f;
-  {
-    std::lock_guard lock(f->mutex);
-    if (f->known) return CUDA_SUCCESS;
-  }
+  if (f->known.load(std::memory_order_acquire)) [[likely]] return CUDA_SUCCESS;
   std::vector<uint8_t> blob;
   if (CUresult e = remote::nm_function_info(from_handle<CUfunction>(handle), &blob)) return e;
   std::lock_guard lock(f->mutex);
@@ -195,7 +192,7 @@ NM_EXPORT CUresult cuKernelGetFunction(CUfunction* function, CUkernel kernel) {
   if (CUresult e = remote::cuKernelGetFunction(function, kernel)) return e;
   auto same = std::make_unique<Function>();
   same->owner = f->owner;
-  same->known = f->known;
+  same->known = f->known.load();
   same->facts = f->facts;
   same->parameter_bytes = f->parameter_bytes;
   table(as_handle(*function)).put(as_handle(*function), std::move(same));

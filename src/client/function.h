@@ -1,6 +1,7 @@
 // What the client knows of kernels: parameter layout and attributes, so that launches and queries need no reply.
 #pragma once
 
+#include <atomic>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -13,8 +14,8 @@ namespace nm::client {
 
 struct Function {
   uint64_t owner = 0;  // module or library
-  std::mutex mutex;    // guards what follows
-  bool known = false;  // facts are there
+  std::mutex mutex;                 // guards what follows while it is not known
+  std::atomic<bool> known = false;  // facts are there and stay as they are
   wire::FunctionFacts facts;
   size_t parameter_bytes = 0;
   std::vector<std::pair<uint64_t, uint64_t>> functions;  // of a kernel: CUfunction by context

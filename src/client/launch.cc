@@ -29,24 +29,29 @@ int known_attribute(const Function& f, int number) {
   return there ? values[number] : 0;
 }
 
-int device_limit(int number) {
+const wire::DeviceFacts* current_device_facts() {
   CUdevice device;
-  if (!context_device(current_context(), &device)) return 0;
-  const wire::DeviceFacts* facts = device_facts(device);
+  return context_device(current_context(), &device) ? device_facts(device) : nullptr;
+}
+
+// 0: unknown.
+int device_limit(const wire::DeviceFacts* facts, int number) {
   return facts && static_cast<size_t>(number) < facts->attribute_value.size() ? facts->attribute_value[number] : 0;
 }
 
 // What the driver refuses at the call, so that the error belongs to this launch and not to a later call.
 CUresult check_limits(const Function& f, const LaunchShape& l) {
   if (!l.grid[0] || !l.grid[1] || !l.grid[2] || !l.block[0] || !l.block[1] || !l.block[2]) return CUDA_ERROR_INVALID_VALUE;
+  const wire::DeviceFacts* facts = current_device_facts();
   for (int i = 0; i < 3; i++) {
-    int grid = device_limit(CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X + i), block = device_limit(CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X + i);
+    int grid = device_limit(facts, CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X + i);
+    int block = device_limit(facts, CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X + i);
     if ((grid && l.grid[i] > static_cast<unsigned>(grid)) || (block && l.block[i] > static_cast<unsigned>(block))) {
       return CUDA_ERROR_INVALID_VALUE;
     }
   }
   uint64_t threads = uint64_t{l.block[0]} * l.block[1] * l.block[2];
-  int most = device_limit(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
+  int most = device_limit(facts, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
   if (most && threads > static_cast<uint64_t>(most)) return CUDA_ERROR_INVALID_VALUE;
   int of_kernel = known_attribute(f, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
   if (of_kernel && threads > static_cast<uint64_t>(of_kernel)) return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
@@ -60,7 +65,7 @@ CUresult check_cooperative(CUfunction function, const LaunchShape& l) {
   int per_multiprocessor = 0;
   int threads = static_cast<int>(l.block[0] * l.block[1] * l.block[2]);
   if (CUresult e = cuOccupancyMaxActiveBlocksPerMultiprocessor(&per_multiprocessor, function, threads, l.shared)) return e;
-  uint64_t most = uint64_t(per_multiprocessor) * uint64_t(device_limit(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT));
+  uint64_t most = uint64_t(per_multiprocessor) * uint64_t(device_limit(current_device_facts(), CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT));
   uint64_t blocks = uint64_t{l.grid[0]} * l.grid[1] * l.grid[2];
   return blocks > most ? CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE : CUDA_SUCCESS;
 }

@@ -7,13 +7,12 @@
 namespace nm::client {
 namespace {
 
-thread_local ThreadState* t_state = nullptr;
 std::atomic<void (*)(const std::map<uint64_t, uint64_t>&)> g_leave{nullptr};
 
 void destroy(void* state) {
   auto* s = static_cast<ThreadState*>(state);
   if (auto leave = g_leave.load()) leave(s->default_streams);
-  if (t_state == s) t_state = nullptr;
+  if (t_thread_state == s) t_thread_state = nullptr;
   delete s;
 }
 
@@ -28,12 +27,12 @@ pthread_key_t key() {
 
 }  // namespace
 
-ThreadState& thread_state() {
-  if (!t_state) [[unlikely]] {
-    t_state = new ThreadState;
-    pthread_setspecific(key(), t_state);
-  }
-  return *t_state;
+constinit thread_local ThreadState* t_thread_state = nullptr;
+
+ThreadState& make_thread_state() {
+  t_thread_state = new ThreadState;
+  pthread_setspecific(key(), t_thread_state);
+  return *t_thread_state;
 }
 
 void on_thread_end(void (*leave)(const std::map<uint64_t, uint64_t>&)) { g_leave = leave; }

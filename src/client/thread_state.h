@@ -20,7 +20,9 @@ struct ThreadState {
   std::vector<uint8_t> parameters;                // of the launch being packed
 };
 
-ThreadState& thread_state();
+extern constinit thread_local ThreadState* t_thread_state;
+ThreadState& make_thread_state();
+inline ThreadState& thread_state() { return t_thread_state ? *t_thread_state : make_thread_state(); }
 
 // Called with a thread's default streams when it ends. Set once.
 void on_thread_end(void (*leave)(const std::map<uint64_t, uint64_t>& default_streams));

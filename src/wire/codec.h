@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -15,16 +16,18 @@ class Writer {
  public:
   explicit Writer(std::vector<uint8_t>& out) : out_(out) {}
 
-  void u64(uint64_t value) {
-    size_t at = out_.size();
-    out_.resize(at + 8);
-    std::memcpy(out_.data() + at, &value, 8);
+  void u64(uint64_t value) { words({value}); }
+  // Several at once: growing the buffer is what takes the time.
+  void words(std::initializer_list<uint64_t> values) {
+    auto* first = reinterpret_cast<const uint8_t*>(values.begin());
+    out_.insert(out_.end(), first, first + values.size() * 8);
   }
   void bytes(const void* data, size_t size) {
-    u64(size);
+    const uint64_t count = size;
     size_t at = out_.size();
-    out_.resize(at + ((size + 7) & ~size_t{7}));
-    if (size) std::memcpy(out_.data() + at, data, size);
+    out_.resize(at + 8 + ((size + 7) & ~size_t{7}));
+    std::memcpy(out_.data() + at, &count, 8);
+    if (size) std::memcpy(out_.data() + at + 8, data, size);
   }
   void null() { u64(kNull); }
   template <typename T>
