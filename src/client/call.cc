@@ -5,6 +5,7 @@
 
 #include "client/client.h"
 #include "client/context.h"
+#include "client/statistics.h"
 #include "client/thread_state.h"
 #include "wire_ops.h"
 
@@ -76,6 +77,7 @@ CUresult Call::post() {
   if (body_.size() + sizeof(wire::RecordHeader) > wire::kMaxRecord) return CUDA_ERROR_INVALID_VALUE;
   bool ok = client.channel().post(header(), body_, bulk_, fd_);
   CUresult result = ok ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
+  if (Statistics::wanted()) [[unlikely]] Statistics::posted(op_, sizeof(wire::RecordHeader) + body_.size() + bulk_size_);
   if (client.traced()) [[unlikely]] trace("posted", result, 0);
   return result;
 }
@@ -84,9 +86,13 @@ CUresult Call::wait() {
   Client& client = *Client::get();
   if (CUresult e = sticky_error(context_)) return e;
   if (body_.size() + sizeof(wire::RecordHeader) > wire::kMaxRecord) return CUDA_ERROR_INVALID_VALUE;
-  const uint64_t since = client.traced() ? now_us() : 0;
+  const uint64_t since = client.traced() || Statistics::wanted() ? now_us() : 0;
   bool ok = client.channel().call(header(), body_, bulk_, fd_, &pending_);
   CUresult result = ok ? static_cast<CUresult>(pending_.result) : CUDA_ERROR_UNKNOWN;
+  if (Statistics::wanted()) [[unlikely]] {
+    Statistics::waited(op_, sizeof(wire::RecordHeader) + body_.size() + bulk_size_,
+                       sizeof(wire::ReplyHeader) + pending_.body.size() + pending_.bulk_size, now_us() - since);
+  }
   if (client.traced()) [[unlikely]] trace("waited for", result, since);
   if (!ok) return result;
   if (pending_.deferred) keep_error(context_, static_cast<CUresult>(pending_.deferred));

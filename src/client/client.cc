@@ -16,6 +16,7 @@
 #include "client/graph_slots.h"
 #include "client/host_memory.h"
 #include "client/identity.h"
+#include "client/statistics.h"
 #include "remote.h"
 #include "wire/address.h"
 
@@ -52,13 +53,7 @@ Result<wire::Address> server_address() {
 
 void print_statistics() {
   Client* client = Client::get();
-  if (!client || g_forked) return;
-  const Counters& c = client->channel().counters();
-  uint64_t posted = c.posted, waited = c.waited, local = g_local;
-  fprintf(stderr, "nearmetal: calls=%llu local=%llu posted=%llu waited=%llu bytes_out=%llu bytes_in=%llu\n",
-          static_cast<unsigned long long>(posted + waited + local), static_cast<unsigned long long>(local),
-          static_cast<unsigned long long>(posted), static_cast<unsigned long long>(waited),
-          static_cast<unsigned long long>(c.bytes_out.load()), static_cast<unsigned long long>(c.bytes_in.load()));
+  if (client && !g_forked) Statistics::print(client->channel(), g_local);
 }
 
 // What was posted and not sent yet belongs to a program that ends well, too.
@@ -160,7 +155,10 @@ CUresult Client::start() {
     if (Client* c = Client::get()) c->channel().abandon();
   });
   atexit(at_exit);
-  if (const char* stats = getenv("NEARMETAL_STATS"); stats && strcmp(stats, "0") != 0) atexit(print_statistics);
+  if (const char* stats = getenv("NEARMETAL_STATS"); stats && strcmp(stats, "0") != 0) {
+    Statistics::start();
+    atexit(print_statistics);
+  }
   return CUDA_SUCCESS;
 }
 

@@ -11,3 +11,4 @@ waited=$(sed -n 's/.*waited=\([0-9]*\).*/\1/p' "$SCRATCH/stats")
 echo "$calls calls, $waited round trips"
 [ "$calls" -gt 5000 ] || fail "the program made only $calls calls"
 [ "$waited" -lt 100 ] || fail "$waited round trips: launches wait for replies"
+grep -qE '^nearmetal: nm_launch +5[0-9]{3} +0 ' "$SCRATCH/stats" || fail "the counters do not say that launches were posted: $(cat "$SCRATCH/stats")"
