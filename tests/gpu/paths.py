@@ -4,7 +4,7 @@
 usage: tests/gpu/paths.py --prefix DIR --program NM_PATHS [--out DIR] [--blocks N] [--rounds N] [--ways native,ring,socket,tcp]
                           [--native-library DIR] [--driver PATH|soft] [--quick] [CASE...]
 
-DIR holds bin/nearmetal, bin/nearmetald and lib/nearmetal. Every block runs each way once, in an order that is reversed from
+--program: nm_paths of a build tree, or torch_paths.py. DIR holds bin/nearmetal, bin/nearmetald and lib/nearmetal. Every block runs each way once, in an order that is reversed from
 block to block. Prints medians and their ratio to native; keeps every sample in paths.json. Exit status 1 if a run failed.
 """
 
@@ -68,7 +68,7 @@ def main():
         time.sleep(0.2)
 
     wanted = args.ways.split(",")
-    samples, units, failed = {}, {}, 0
+    samples, units, checks, failed = {}, {}, {}, 0
     for block in range(args.blocks):
         for way in wanted if block % 2 == 0 else wanted[::-1]:
             command, env = ways[way]
@@ -85,6 +85,9 @@ def main():
             for line in out.splitlines():
                 one = json.loads(line)
                 units[one["case"]] = one["unit"]
+                if checks.setdefault(one["case"], one.get("check")) != one.get("check"):
+                    failed += 1
+                    print(f"{way}: {one['case']} computed {one['check']}, before it was {checks[one['case']]}", file=sys.stderr)
                 samples.setdefault(one["case"], {}).setdefault(way, []).append(one["samples"])
             units["process"] = "ms"
             samples.setdefault("process", {}).setdefault(way, []).append([took * 1e3])
