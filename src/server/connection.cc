@@ -8,6 +8,7 @@ namespace nm::server {
 namespace {
 
 constexpr size_t kBuffer = 2 * wire::kMaxRecord;  // bytes received and not yet consumed
+constexpr size_t kAtOnce = 64 << 10;  // read ahead of the handlers, while it is still in the nearest cache
 constexpr uint64_t kMaxQueued = 8ull << 30;  // replies that nobody reads
 
 }  // namespace
@@ -42,7 +43,8 @@ bool Connection::fill(uint64_t needed) {
     at_ = 0;
   }
   uint64_t got;
-  if (!receive(in_.get() + end_, kBuffer - end_, false, &got)) return false;
+  const size_t room = std::min<size_t>(kBuffer - end_, std::max<size_t>(needed, kAtOnce));
+  if (!receive(in_.get() + end_, room, false, &got)) return false;
   end_ += got;
   return true;
 }

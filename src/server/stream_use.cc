@@ -7,6 +7,7 @@ bool StreamUse::retire(CUstream stream) {
   if (it == streams_.end()) return false;
   bool used = it->second.used && !it->second.blocking;
   streams_.erase(it);
+  last_entry_ = nullptr;
   return used;
 }
 
@@ -28,6 +29,7 @@ StreamUse::Wait StreamUse::take(CUcontext context) {
 }
 
 void StreamUse::forget(CUcontext context) {
+  last_entry_ = nullptr;
   std::erase_if(streams_, [context](const auto& s) { return s.second.context == context; });
   std::erase_if(retired_, [context](const auto& r) { return r.first == context; });
 }

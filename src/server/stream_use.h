@@ -17,8 +17,12 @@ class StreamUse {
   void created(CUstream stream, CUcontext context, bool blocking) { streams_[stream] = {context, blocking, false}; }
   // Named by a call in `context`, which is the stream's own unless the call says so for nothing.
   void named(CUstream stream, CUcontext context) {
-    auto& s = streams_.try_emplace(stream, Entry{context, false, false}).first->second;
-    s.used = true;
+    // Most calls name the stream of the call before.
+    if (stream != last_ || !last_entry_) {
+      last_entry_ = &streams_.try_emplace(stream, Entry{context, false, false}).first->second;
+      last_ = stream;
+    }
+    last_entry_->used = true;
   }
   // The stream is going. True if there may be work in it that nothing else would be waited for.
   bool retire(CUstream stream);
@@ -40,6 +44,8 @@ class StreamUse {
     bool blocking, used;
   };
   std::unordered_map<CUstream, Entry> streams_;
+  CUstream last_ = nullptr;
+  Entry* last_entry_ = nullptr;  // its place in streams_; null: unknown
   std::vector<std::pair<CUcontext, CUevent>> retired_;
 };
 
