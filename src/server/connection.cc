@@ -37,6 +37,7 @@ bool Connection::receive(void* to, uint64_t capacity, bool block, uint64_t* got)
 // Makes at least `needed` bytes contiguous in the buffer if they have arrived; false only at the end of the stream.
 bool Connection::fill(uint64_t needed) {
   if (end_ - at_ >= needed) return true;
+  if (at_ == end_) at_ = end_ = 0;  // the same bytes again: they are in the cache
   if (at_ + needed > kBuffer || at_ > kBuffer / 2) {
     memmove(in_.get(), in_.get() + at_, end_ - at_);
     end_ -= at_;

@@ -71,11 +71,11 @@ bool size_fits(const CUDA_MEMCPY3D_PEER& c, uint64_t size) {
 // A pinned buffer of any size for one copy, and its end when that is done; both also while something is captured.
 CUresult pinned(Session& s, size_t size, void** out) {
   RelaxedCapture relaxed(s.driver());
-  return s.driver().cuMemHostAlloc(out, size, CU_MEMHOSTALLOC_PORTABLE);
+  return s.staging().take_whole(size, s.context(), out);
 }
 void unpin(Session& s, void* data) {
   RelaxedCapture relaxed(s.driver());
-  s.driver().cuMemFreeHost(data);
+  s.staging().give_back_whole(data);
 }
 
 }  // namespace

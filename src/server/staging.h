@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "cuda_abi.h"
@@ -12,7 +13,7 @@ namespace nm::server {
 
 class Staging {
  public:
-  static constexpr size_t kChunk = 4 << 20;   // bytes
+  static constexpr size_t kChunk = 4 << 20;  // bytes
   static constexpr size_t kSmall = 64 << 10;
 
   struct Chunk {
@@ -27,12 +28,22 @@ class Staging {
   // more may be made, or the driver has no memory. Another error is the context's own, after a fault.
   CUresult take(size_t size, CUcontext context, Chunk* out);
   void give_back(const Chunk& chunk);
+
+  // One buffer of at least `size` bytes, however large. What was given back is used again: the driver takes
+  // milliseconds to pin memory and waits for the device before it frees it.
+  CUresult take_whole(size_t size, CUcontext context, void** out);
+  void give_back_whole(void* data);
+
   void forget(CUcontext context);
 
  private:
   static constexpr size_t kMaxChunks = 32, kMaxSmall = 128;
+  static constexpr size_t kMaxSpare = 512 << 20;  // bytes of buffers that are kept
   const DriverTable& driver_;
   std::vector<Chunk> large_, small_;
+  std::vector<Chunk> spare_whole_;
+  std::map<void*, Chunk> used_whole_;
+  size_t spare_bytes_ = 0;
   size_t made_large_ = 0, made_small_ = 0;
 };
 
