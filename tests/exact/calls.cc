@@ -61,6 +61,11 @@ int main(int argc, char** argv) {
       {"cuMemcpyHtoDAsync_v2", [&] { return cuMemcpyHtoDAsync_v2(p, host, 256, stream); }},
       {"cuMemcpyDtoHAsync_v2", [&] { return cuMemcpyDtoHAsync_v2(host, p, 4, stream); }},
       {"cuStreamSynchronize", [&] { return cuStreamSynchronize(stream); }},
+      {"read_a_number",
+       [&] {
+         if (CUresult e = cuMemcpyDtoHAsync_v2(host, p, 4, stream)) return e;
+         return cuStreamSynchronize(stream);
+       }},
       {"cuCtxGetDevice", [&] { return cuCtxGetDevice(&current); }},
       {"cuCtxGetCurrent", [&] { return cuCtxGetCurrent(&same); }},
       {"cuCtxSetCurrent", [&] { return cuCtxSetCurrent(context); }},
