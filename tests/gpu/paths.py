@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """How long the ways to a GPU take, natively and through nearmetal, in interleaved fresh processes.
 
-usage: tests/gpu/paths.py --prefix DIR --program NM_PATHS [--out DIR] [--blocks N] [--rounds N] [--ways native,ring,socket,tcp]
-                          [--native-library DIR] [--driver PATH|soft] [--quick] [CASE...]
+usage: tests/gpu/paths.py --prefix DIR --program NM_PATHS [--out DIR] [--blocks N] [--rounds N] [--ways native,ring,socket,tcp,link]
+                          [--link NM_LINK [--round-trip-us 200] [--gbit 100]] [--native-library DIR] [--driver PATH|soft] [--quick] [CASE...]
 
---program: nm_paths of a build tree, or torch_paths.py. DIR holds bin/nearmetal, bin/nearmetald and lib/nearmetal. Every block runs each way once, in an order that is reversed from
+The way "link" goes through a link of that round trip and bandwidth. --program: nm_paths of a build tree, or torch_paths.py. DIR holds bin/nearmetal, bin/nearmetald and lib/nearmetal. Every block runs each way once, in an order that is reversed from
 block to block. Prints medians and their ratio to native; keeps every sample in paths.json. Exit status 1 if a run failed.
 """
 
@@ -37,6 +37,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ways", default="native,ring,socket,tcp")
     parser.add_argument("--native-library", default="")
+    parser.add_argument("--link", type=pathlib.Path)
+    parser.add_argument("--round-trip-us", default="200")
+    parser.add_argument("--gbit", default="100")
     parser.add_argument("--driver", default="")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("cases", nargs="*")
@@ -62,6 +65,12 @@ def main():
         "socket": (through + program, dict(os.environ, NEARMETAL_SERVER=unix, NEARMETAL_TRANSPORT="socket")),
         "tcp": (through + program, dict(os.environ, NEARMETAL_SERVER=tcp)),
     }
+    link = None
+    if args.link:
+        far = f"tcp:127.0.0.1:{free_port()}"
+        link = subprocess.Popen([args.link.resolve(), "--listen", far, "--to", tcp, "--round-trip-us", args.round_trip_us,
+                                 "--gbit", args.gbit])
+        ways["link"] = (through + program, dict(os.environ, NEARMETAL_SERVER=far))
     for _ in range(150):
         if subprocess.run([prefix / "bin/nearmetal", "gpus"], env=ways["ring"][1], capture_output=True).returncode == 0:
             break
@@ -92,6 +101,9 @@ def main():
             units["process"] = "ms"
             samples.setdefault("process", {}).setdefault(way, []).append([took * 1e3])
             print(f"block {block + 1} of {args.blocks}: {way} took {took:.1f} s", file=sys.stderr)
+    if link:
+        link.kill()
+        link.wait()
     server.send_signal(signal.SIGTERM)
     server.wait(30)
 
