@@ -62,10 +62,8 @@ bool UnitParser::dims(std::array<uint32_t, 3>& out) {
 bool UnitParser::head_parameters(ast::Function& fn, std::vector<uint32_t>& list) {
   if (in_.accept(')')) return true;
   do {
-    if (!in_.accept_dot("param")) return in_.fail("only .param parameters are supported, not " + in_.shown());
     ast::Variable var;
-    var.space = Space::param;
-    if (!parse_variable(in_, var)) return false;
+    if (!parse_parameter(in_, var)) return false;
     if (var.bytes() == 0 || var.bytes() > 65536)
       return in_.fail("parameter " + std::string(var.name) + " has a size that is not supported");
     list.push_back(static_cast<uint32_t>(fn.vars.size()));

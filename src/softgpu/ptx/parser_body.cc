@@ -79,10 +79,8 @@ bool BodyParser::statement() {
 bool BodyParser::parameters(std::vector<ast::Variable>& out) {
   if (in_.accept(')')) return true;
   do {
-    if (!in_.accept_dot("param")) return in_.fail("only .param parameters are supported, not " + in_.shown());
     ast::Variable var;
-    var.space = Space::param;
-    if (!parse_variable(in_, var)) return false;
+    if (!parse_parameter(in_, var)) return false;
     out.push_back(std::move(var));
     if (out.size() > 4096) return in_.fail("too many parameters");
   } while (in_.accept(','));

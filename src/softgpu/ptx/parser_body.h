@@ -16,6 +16,8 @@ bool parse_integer(TokenStream& in, uint64_t& value, int depth = 0);
 // What may follow a state space word: .align N, .v4, .type, .ptr …, name, [dimensions], = initialiser.
 // Leaves the stream at what follows. `dims` of the array, for nested initialisers.
 bool parse_variable(TokenStream& in, ast::Variable& var);
+// The same for what stands in the parentheses of a function, from ".param".
+bool parse_parameter(TokenStream& in, ast::Variable& var);
 
 class BodyParser {
  public:

@@ -200,4 +200,10 @@ bool parse_variable(TokenStream& in, ast::Variable& var) {
   return !in.failed();
 }
 
+bool parse_parameter(TokenStream& in, ast::Variable& var) {
+  if (!in.accept_dot("param")) return in.fail("only .param parameters are supported, not " + in.shown());
+  var.space = Space::param;
+  return parse_variable(in, var);
+}
+
 }  // namespace nm::softgpu::ptx
