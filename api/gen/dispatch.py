@@ -185,7 +185,7 @@ GRAPH_KINDS = {"graph", "node", "graphexec", "userobj"}
 def handler(row: Row, types: Types) -> list[str]:
     out = [f"Outcome handle_{row.name}(Session& s, wire::Reader& in, wire::Writer& out, CUresult* result) {{",
            f"  args::{row.name} a; outs::{row.name} o; bool bad_handle = false, in_bad = false;",
-           "  (void)s; (void)out; (void)o;"]
+           "  (void)s; (void)out; (void)a; (void)o;"]
     lines = []
     for a in row.args:
         if a.kind != "literal":

@@ -153,7 +153,7 @@ CUresult pack_parameters(Function& f, void** params, void** extra, std::vector<u
 CUresult check_launch_attributes(const CUlaunchAttribute* attributes, unsigned count) {
   if (count > kMaxAttributes || (count && !attributes)) return CUDA_ERROR_INVALID_VALUE;
   for (unsigned i = 0; i < count; i++) {
-    if (attributes[i].id > kLastAttribute) return CUDA_ERROR_INVALID_VALUE;
+    if (static_cast<unsigned>(attributes[i].id) > kLastAttribute) return CUDA_ERROR_INVALID_VALUE;
     uint64_t event = 0;
     if (attributes[i].id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT) event = as_handle(attributes[i].value.programmaticEvent.event);
     if (attributes[i].id == CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT) {

@@ -104,7 +104,7 @@ CUresult cuGraphKernelNodeSetParams(CUgraphNode node, const CUDA_KERNEL_NODE_PAR
 }
 CUresult cuGraphKernelNodeGetAttribute(CUgraphNode node, CUkernelNodeAttrID attr, CUkernelNodeAttrValue* value_out) {
   return call([&](Call& c) {
-    require(value_out != nullptr && attr > 0 && attr < kLaunchAttributes);
+    require(value_out != nullptr && attr > 0 && static_cast<size_t>(attr) < kLaunchAttributes);
     const auto* value = work_as<KernelWork>(*node_of(c, node)).attributes.get(attr);
     *value_out = value ? *value : CUkernelNodeAttrValue{};
   });

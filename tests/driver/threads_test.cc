@@ -70,7 +70,9 @@ TEST_F(Threads, APipelineOfEvents) {
   for (int round = 0; round < kRounds; ++round) {
     OK(cuMemsetD32Async(p, 1, 1, streams[0]));
     for (int s = 0; s < kStages; ++s) {
-      if (s > 0) OK(cuStreamWaitEvent(streams[s], events[s - 1], 0));
+      if (s > 0) {
+        OK(cuStreamWaitEvent(streams[s], events[s - 1], 0));
+      }
       unsigned n = 1, factor = 2;
       void* params[] = {&p, &n, &factor};
       OK(cuLaunchKernel(scale, 1, 1, 1, 32, 1, 1, 0, streams[s], params, nullptr));
