@@ -4,7 +4,6 @@
 #include <map>
 #include <mutex>
 #include <shared_mutex>
-#include <utility>
 #include <vector>
 
 #include "client/context.h"
@@ -22,50 +21,10 @@ constexpr int kClashesToTry = 16;
 struct Ranges {
   std::shared_mutex mutex;
   std::map<uint64_t, MemoryRange> by_base;
-  // Pages at the ends of allocations may be shared by several of them: how many hold each.
-  std::mutex guard_mutex;
-  std::map<uint64_t, int> edge_pages;
-  // What guard_range() reserved, by base and size: nothing else may be unmapped, wherever a server says it lies.
-  std::map<std::pair<uint64_t, uint64_t>, int> guards;
 };
 Ranges& ranges() {
   static auto* r = new Ranges;
   return *r;
-}
-
-bool reserve(uint64_t base, uint64_t size) {
-  // SAFETY: NOREPLACE, so nothing of the program is ever covered.
-  void* at = mmap(reinterpret_cast<void*>(base), size, PROT_NONE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-  if (at == reinterpret_cast<void*>(base)) return true;
-  if (at != MAP_FAILED) munmap(at, size);
-  return false;
-}
-
-struct Split {
-  uint64_t first, last;            // edge pages; equal for a small range
-  uint64_t inner_base, inner_end;  // whole pages that belong to this range alone
-};
-Split split(uint64_t base, uint64_t size) {
-  uint64_t first = base & ~(kPage - 1), last = (base + size - 1) & ~(kPage - 1);
-  return {first, last, first + kPage, last};
-}
-
-bool take_edge(Ranges& r, uint64_t page) {
-  int& count = r.edge_pages[page];
-  if (count == 0 && !reserve(page, kPage)) {
-    r.edge_pages.erase(page);
-    return false;
-  }
-  count++;
-  return true;
-}
-
-void drop_edge(Ranges& r, uint64_t page) {
-  auto it = r.edge_pages.find(page);
-  if (it == r.edge_pages.end() || --it->second > 0) return;
-  munmap(reinterpret_cast<void*>(page), kPage);
-  r.edge_pages.erase(it);
 }
 
 // Memory that graphs allocate dies with the graph, and nobody tells us. But the driver never gives an address twice: what
@@ -141,38 +100,6 @@ std::optional<MemoryRange> remove_memory(uint64_t base) {
 void for_each_memory(const std::function<void(const MemoryRange&)>& visit) {
   std::shared_lock lock(ranges().mutex);
   for (auto& [base, range] : ranges().by_base) visit(range);
-}
-
-bool guard_range(uint64_t base, uint64_t size) {
-  constexpr uint64_t kHighest = 1ull << 47;
-  if (!size || size > kHighest || base > kHighest - size) return false;
-  Ranges& r = ranges();
-  std::lock_guard lock(r.guard_mutex);
-  Split s = split(base, size);
-  if (!take_edge(r, s.first)) return false;
-  if (s.last != s.first && !take_edge(r, s.last)) {
-    drop_edge(r, s.first);
-    return false;
-  }
-  if (s.inner_base < s.inner_end && !reserve(s.inner_base, s.inner_end - s.inner_base)) {
-    drop_edge(r, s.first);
-    if (s.last != s.first) drop_edge(r, s.last);
-    return false;
-  }
-  r.guards[{base, size}]++;
-  return true;
-}
-
-void release_guard(uint64_t base, uint64_t size) {
-  Ranges& r = ranges();
-  std::lock_guard lock(r.guard_mutex);
-  auto guard = r.guards.find({base, size});
-  if (guard == r.guards.end()) return;
-  if (--guard->second == 0) r.guards.erase(guard);
-  Split s = split(base, size);
-  drop_edge(r, s.first);
-  if (s.last != s.first) drop_edge(r, s.last);
-  if (s.inner_base < s.inner_end) munmap(reinterpret_cast<void*>(s.inner_base), s.inner_end - s.inner_base);
 }
 
 CUresult allocate_guarded(uint64_t size, const std::function<CUresult(CUdeviceptr*)>& allocate,
