@@ -1,31 +1,21 @@
-#include "driver_test.h"
+#include "held_test.h"
 
-#include <atomic>
 #include <chrono>
 #include <thread>
 
 namespace {
 
-class Event : public DriverTest {
+class Event : public HeldTest {
  protected:
   void SetUp() override {
-    DriverTest::SetUp();
+    HeldTest::SetUp();
     OK(cuStreamCreate(&a_, CU_STREAM_NON_BLOCKING));
     OK(cuStreamCreate(&b_, CU_STREAM_NON_BLOCKING));
     OK(cuEventCreate(&event_, 0));
-    void* flag = nullptr;
-    OK(cuMemHostAlloc(&flag, 4096, 2));
-    flag_ = static_cast<std::atomic<uint32_t>*>(flag);
-    *flag_ = 0;
-    OK(cuMemHostGetDevicePointer_v2(&flag_address_, flag, 0));
   }
-  void hold(CUstream stream) { OK(cuStreamWaitValue32_v2(stream, flag_address_, 1, CU_STREAM_WAIT_VALUE_GEQ)); }
-  void release() { *flag_ = 1; }
 
   CUstream a_ = nullptr, b_ = nullptr;
   CUevent event_ = nullptr;
-  std::atomic<uint32_t>* flag_ = nullptr;
-  CUdeviceptr flag_address_ = 0;
 };
 
 TEST_F(Event, UnrecordedIsDone) {
