@@ -118,15 +118,10 @@ CUresult cuDeviceGetPCIBusId(char* pci_bus_id, int len, CUdevice dev) {
 CUresult cuDeviceGetByPCIBusId(CUdevice* dev, const char* pci_bus_id) {
   return call([&](Call& c) {
     require(dev != nullptr && pci_bus_id != nullptr);
-    unsigned domain = 0, bus = 0, device = 0, function = 0;
-    if (std::sscanf(pci_bus_id, "%x:%x:%x.%x", &domain, &bus, &device, &function) < 3) {
-      domain = 0;
-      require(std::sscanf(pci_bus_id, "%x:%x.%x", &bus, &device, &function) >= 2);
-    }
+    PciPlace place;
+    require(parse_pci_place(pci_bus_id, &place));
     for (const auto& d : c.driver.devices) {
-      const Identity& i = d->identity;
-      if (i.pci_domain == static_cast<int>(domain) && i.pci_bus == static_cast<int>(bus) &&
-          i.pci_device == static_cast<int>(device)) {
+      if (d->identity.is_at(place)) {
         *dev = d->ordinal;
         return;
       }

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <thread>
 
+#include "base/number.h"
+
 #include "softgpu/context.h"
 
 namespace nm::softgpu {
@@ -43,7 +45,7 @@ CUresult Driver::init(unsigned flags) {
 
 Driver::Driver() {
   const char* text = std::getenv("NEARMETAL_SOFTGPU_THREADS");
-  threads = std::max(1, text ? std::atoi(text) : static_cast<int>(std::thread::hardware_concurrency()));
+  threads = std::max(1, text ? number_or(text, 0) : static_cast<int>(std::thread::hardware_concurrency()));
   for (const Identity& identity : visible_devices(all_devices())) {
     auto device = std::make_unique<Device>(static_cast<int>(devices.size()), identity);
     device->primary = Context::make(*this, *device, true);

@@ -9,13 +9,16 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/number.h"
+
 namespace nm::softgpu {
 namespace {
 
 uint64_t parse_bytes(const char* text) {
-  char* end = nullptr;
-  uint64_t value = std::strtoull(text, &end, 10);
-  switch (*end | 0x20) {
+  std::string_view rest = text;
+  uint64_t value = 0;
+  take_number(&rest, &value);
+  switch (rest.empty() ? 0 : rest.front() | 0x20) {
     case 'g':
       value <<= 10;
       [[fallthrough]];
@@ -61,13 +64,27 @@ const Identity* find(const std::vector<Identity>& all, const std::string& name) 
     }
     return nullptr;
   }
-  char* end = nullptr;
-  const long index = std::strtol(name.c_str(), &end, 10);
-  if (end == name.c_str() || *end != 0 || index < 0 || index >= static_cast<long>(all.size())) return nullptr;
+  std::string_view rest = name;
+  long index = -1;
+  if (!take_number(&rest, &index) || !rest.empty() || index < 0 || index >= static_cast<long>(all.size())) return nullptr;
   return &all[static_cast<size_t>(index)];
 }
 
 }  // namespace
+
+bool parse_pci_place(std::string_view text, PciPlace* out) {
+  int numbers[3], count = 0;
+  do {
+    if (count == 3 || !take_number(&text, &numbers[count], 16)) return false;
+    count++;
+  } while (take_char(&text, ':'));
+  if (count == 3) {
+    *out = {numbers[0], numbers[1], numbers[2]};
+    return true;
+  }
+  if (count == 2) *out = {0, numbers[0], numbers[1]};
+  return count == 2;
+}
 
 std::string Identity::pci_id() const {
   char text[16];
@@ -88,7 +105,7 @@ std::string Identity::uuid_text() const {
 
 std::vector<Identity> all_devices() {
   const char* text = std::getenv("NEARMETAL_SOFTGPU_DEVICES");
-  const int count = text ? std::clamp(std::atoi(text), 0, 16) : 1;
+  const int count = text ? std::clamp(number_or(text, 0), 0, 16) : 1;
   std::vector<Identity> devices;
   for (int i = 0; i < count; ++i) {
     Identity device;

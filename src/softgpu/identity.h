@@ -4,9 +4,16 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace nm::softgpu {
+
+struct PciPlace {
+  int domain = 0, bus = 0, device = 0;
+};
+// "0000:5f:00.0" or "5f:00.0", in hexadecimal; the function need not be there after a domain.
+bool parse_pci_place(std::string_view text, PciPlace* out);
 
 struct Identity {
   int index = 0;                   // before CUDA_VISIBLE_DEVICES
@@ -14,6 +21,7 @@ struct Identity {
   uint64_t memory_bytes = 0;
   int pci_domain = 0, pci_bus = 0, pci_device = 0;
 
+  bool is_at(const PciPlace& p) const { return p.domain == pci_domain && p.bus == pci_bus && p.device == pci_device; }
   std::string pci_id() const;     // 0000:5f:00.0
   std::string uuid_text() const;  // GPU-xxxxxxxx-xxxx-…
 };

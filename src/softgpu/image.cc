@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/number.h"
+
 #include "softgpu/identity.h"
 
 namespace nm::softgpu {
@@ -150,9 +152,10 @@ std::string bundle_texts(const std::vector<std::string>& texts) {
 
 CUresult check_ptx_header(const std::string& text, std::string& log) {
   if (const char* version = after(text, ".version")) {
-    char* dot = nullptr;
-    const unsigned long major = std::strtoul(version, &dot, 10);
-    const unsigned long minor = *dot == '.' ? std::strtoul(dot + 1, nullptr, 10) : 0;
+    std::string_view rest = version;
+    unsigned long major = 0, minor = 0;
+    take_number(&rest, &major);
+    if (take_char(&rest, '.')) take_number(&rest, &minor);
     if (major > kPtxMajor || (major == kPtxMajor && minor > kPtxMinor)) {
       log += "PTX .version " + std::to_string(major) + "." + std::to_string(minor) +
              " is newer than this compiler, which reads up to 9.0.\n";
@@ -161,8 +164,9 @@ CUresult check_ptx_header(const std::string& text, std::string& log) {
   }
   if (const char* target = after(text, ".target")) {
     while (std::isspace(static_cast<unsigned char>(*target))) ++target;
-    if (std::strncmp(target, "sm_", 3) == 0 && std::strtoul(target + 3, nullptr, 10) > kOwnSm) {
-      log += "PTX .target sm_" + std::to_string(std::strtoul(target + 3, nullptr, 10)) +
+    const unsigned long sm = std::strncmp(target, "sm_", 3) == 0 ? number_or(target + 3, 0ul) : 0;
+    if (sm > kOwnSm) {
+      log += "PTX .target sm_" + std::to_string(sm) +
              " is newer than the device, which is sm_90.\n";
       return CUDA_ERROR_INVALID_PTX;
     }

@@ -158,14 +158,9 @@ nvmlReturn_t nvmlDeviceGetHandleByUUID(const char* uuid, nvmlDevice_t* device) {
   return find(device, [&](const Identity& d) { return d.uuid_text() == uuid; });
 }
 nvmlReturn_t nvmlDeviceGetHandleByPciBusId_v2(const char* pci_bus_id, nvmlDevice_t* device) {
-  unsigned domain = 0, bus = 0, slot = 0, function = 0;
-  if (!pci_bus_id || std::sscanf(pci_bus_id, "%x:%x:%x.%x", &domain, &bus, &slot, &function) < 3) {
-    return NVML_ERROR_INVALID_ARGUMENT;
-  }
-  return find(device, [&](const Identity& d) {
-    return d.pci_domain == static_cast<int>(domain) && d.pci_bus == static_cast<int>(bus) &&
-           d.pci_device == static_cast<int>(slot);
-  });
+  nm::softgpu::PciPlace place;
+  if (!pci_bus_id || !nm::softgpu::parse_pci_place(pci_bus_id, &place)) return NVML_ERROR_INVALID_ARGUMENT;
+  return find(device, [&](const Identity& d) { return d.is_at(place); });
 }
 nvmlReturn_t nvmlDeviceGetHandleByPciBusId(const char* pci_bus_id, nvmlDevice_t* device) {
   return nvmlDeviceGetHandleByPciBusId_v2(pci_bus_id, device);
