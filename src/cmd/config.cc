@@ -1,14 +1,18 @@
 #include "cmd/config.h"
 
+#include <errno.h>
 #include <fmt/format.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <string.h>
+#include <unistd.h>
 
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
 #include <functional>
 #include <map>
+#include <memory>
 
 namespace nm::cmd {
 namespace {
@@ -46,13 +50,23 @@ Reader into(std::optional<std::vector<std::string>>& place) {
   };
 }
 
+// Not left to the TOML library, which takes a directory or a pipe for an empty file.
+Result<std::string> text_of(const std::string& path) {
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(::fopen(path.c_str(), "re"), ::fclose);
+  std::string text;
+  char buffer[4096];
+  size_t got = 0;
+  while (file && (got = ::fread(buffer, 1, sizeof buffer, file.get())) > 0) text.append(buffer, got);
+  if (file && !::ferror(file.get())) return text;
+  return Error{fmt::format("Cannot read the configuration {}: {}. Check the path.", path, strerror(errno))};
+}
+
 Result<void> read_file(const std::string& path, const std::map<std::string, Key, std::less<>>& keys) {
-  const toml::parse_result parsed = toml::parse_file(path);
+  const auto text = text_of(path);
+  if (!text) return text.error();
+  const toml::parse_result parsed = toml::parse(*text, path);
   if (!parsed) {
     const auto& error = parsed.error();
-    if (error.source().begin.line == 0) {
-      return Error{fmt::format("Cannot read the configuration {}: {}.", path, error.description())};
-    }
     return Error{fmt::format("{}:{}: {}.", path, error.source().begin.line, error.description())};
   }
   for (const auto& [name, node] : parsed.table()) {
@@ -126,8 +140,7 @@ Result<ServeSettings> read_serve_config(const std::string& path) {
 
 Result<std::optional<std::string>> read_client_config(const std::string& path) {
   std::optional<std::string> server;
-  struct stat file;
-  if (::stat(path.c_str(), &file) != 0) return server;
+  if (::access(path.c_str(), F_OK) != 0) return server;
   if (const auto read = read_file(path, {{"server", {"a string", into(server)}}}); !read) return read.error();
   return server;
 }

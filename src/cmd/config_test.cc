@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 namespace nm::cmd {
 namespace {
@@ -77,6 +79,23 @@ TEST_F(Config, MissingFileIsNamed) {
   const auto settings = read_serve_config("/nonexistent/c.toml");
   ASSERT_FALSE(settings);
   EXPECT_NE(settings.error().message.find("/nonexistent/c.toml"), std::string::npos);
+}
+
+TEST_F(Config, ADirectoryIsNoEmptyFile) {
+  const auto settings = read_serve_config(dir_);
+  ASSERT_FALSE(settings);
+  EXPECT_NE(settings.error().message.find(dir_ + ": Is a directory."), std::string::npos) << settings.error().message;
+  EXPECT_FALSE(read_client_config(dir_));
+}
+
+TEST_F(Config, APipeIsReadLikeAFile) {
+  const std::string path = dir_ + "/pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  std::thread writer([&path] { std::ofstream(path) << "warm = 7"; });
+  const auto settings = read_serve_config(path);
+  writer.join();
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_EQ(settings->warm, 7);
 }
 
 TEST_F(Config, AFlagWinsOverTheFile) {

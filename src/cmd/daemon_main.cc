@@ -1,5 +1,5 @@
-// nearmetald: the server. With --worker, one of its own workers; with --probe-driver, its look at the machine's driver.
-// Both are for its own use.
+// nearmetald: the server. With --worker, one of its own workers; with --probe-driver and --load-driver, its look at the
+// machine's driver and at one that was named. These are for its own use.
 #include "base/log.h"
 #include "base/version.h"
 #include "cmd/driver_choice.h"
@@ -25,7 +25,8 @@ int worker(const Args& args) {
 int serve(const Args& args) {
   ServeSettings settings;
   std::string config_path;
-  CLI::App app("Offers this machine's GPUs to programs run with `nearmetal run`.", "nearmetal serve");
+  CLI::App app("Offers this machine's GPUs to programs run with `nearmetal run`. nearmetald is the same program.",
+               "nearmetal serve");
   add_serve_flags(app, settings, config_path);
   app.footer(
       "SIGTERM stops it: no new sessions, time for those that run, nothing left behind.\n\n"
@@ -36,6 +37,7 @@ int serve(const Args& args) {
   if (!config_path.empty()) {
     const auto file = read_serve_config(config_path);
     if (!file) return fail(file.error().message, kUsage);
+    if (const auto valid = plan_serve(*file, config_path); !valid) return fail(valid.error().message, kUsage);
     settings.fill_from(*file);
   }
   auto plan = plan_serve(settings);
@@ -63,6 +65,7 @@ int main(int argc, char** argv) {
   const std::string first = args.empty() ? "" : args[0];
   if (first == "--worker") return worker(rest);
   if (first == "--probe-driver" && rest.size() == 1) return probe_driver(rest[0]);
+  if (first == "--load-driver" && rest.size() == 1) return load_driver(rest[0]);
   if (first == "--version") return version_verb({});
   return serve(args);
 }

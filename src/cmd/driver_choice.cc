@@ -67,12 +67,13 @@ Probed parse_probe(const std::string& output, const ExitStatus& status) {
   return {.path = rest};
 }
 
-Probed probe(const Tree& tree) {
+// `how`: --probe-driver or --load-driver.
+Probed probe(const char* how, const std::string& name, const Tree& tree) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return {.why_not = strerror(errno)};
   Fd out(ends[0]), in(ends[1]);
-  auto child = spawn({.argv = {"nearmetald", "--probe-driver", kName},
-                      .program = "/proc/self/exe",
+  auto child = spawn({.argv = {"nearmetald", how, name},
+                      .program = tree.bin + "/nearmetald",
                       .env = server::WorkerEnv(current_environment(), tree).own(),
                       .fds = {{in.get(), 1}},
                       .die_with_parent = true});
@@ -100,8 +101,31 @@ Result<Drivers> soft(const Tree& tree, const std::string& because) {
   return Drivers{.cuda = cuda, .nvml = nvml_beside(cuda), .because = because};
 }
 
+struct Loaded {
+  int (*init)(unsigned);
+  int (*count)(int*);
+  std::string path;
+};
+
+Result<Loaded> load(const std::string& name) {
+  void* library = ::dlopen(name.c_str(), RTLD_NOW);
+  if (!library) return Error{::dlerror()};
+  const auto init = reinterpret_cast<int (*)(unsigned)>(::dlsym(library, "cuInit"));
+  const auto count = reinterpret_cast<int (*)(int*)>(::dlsym(library, "cuDeviceGetCount"));
+  Dl_info where = {};
+  if (!init || !count || ::dladdr(reinterpret_cast<void*>(init), &where) == 0) {
+    return Error{name + " is not a CUDA driver"};
+  }
+  return Loaded{init, count, where.dli_fname};
+}
+
+int say_why_not(const Error& error) {
+  fmt::print("{}-1 0 {}\n", kMark, error.message);
+  return 1;
+}
+
 Result<Drivers> automatic(const Tree& tree) {
-  const Probed found = probe(tree);
+  const Probed found = probe("--probe-driver", kName, tree);
   if (!found.why_not.empty()) {
     return soft(tree, fmt::format("No NVIDIA driver answers here ({}): serving the software GPU. Say --driver PATH if "
                                   "there is one.",
@@ -128,6 +152,10 @@ Result<Drivers> at_path(const std::string& path, const Tree& tree) {
                     "of the genuine driver, or soft, or auto.",
                     path)};
   }
+  if (const Probed found = probe("--load-driver", resolved, tree); !found.why_not.empty()) {
+    return Error{fmt::format("--driver {} cannot be served: {}. Give the path of a libcuda.so.1, or soft, or auto.",
+                             path, found.why_not)};
+  }
   return Drivers{.cuda = resolved, .nvml = nvml_beside(resolved), .because = fmt::format("Serving {}.", resolved)};
 }
 
@@ -146,23 +174,21 @@ Result<Drivers> choose_drivers(const std::string& driver, const std::string& nvm
 }
 
 int probe_driver(const std::string& name) {
-  void* library = ::dlopen(name.c_str(), RTLD_NOW);
-  if (!library) {
-    fmt::print("{}-1 0 {}\n", kMark, ::dlerror());
-    return 1;
-  }
-  const auto init = reinterpret_cast<int (*)(unsigned)>(::dlsym(library, "cuInit"));
-  const auto count = reinterpret_cast<int (*)(int*)>(::dlsym(library, "cuDeviceGetCount"));
-  Dl_info where = {};
-  if (!init || !count || ::dladdr(reinterpret_cast<void*>(init), &where) == 0) {
-    fmt::print("{}-1 0 {} is not a CUDA driver\n", kMark, name);
-    return 1;
-  }
+  const auto driver = load(name);
+  if (!driver) return say_why_not(driver.error());
   int devices = 0;
-  const int result = init(0);
-  if (result == 0) count(&devices);
-  fmt::print("{}{} {} {}\n", kMark, result, devices, where.dli_fname);
+  const int result = driver->init(0);
+  if (result == 0) driver->count(&devices);
+  fmt::print("{}{} {} {}\n", kMark, result, devices, driver->path);
   return result == 0 ? 0 : 1;
+}
+
+int load_driver(const std::string& path) {
+  const auto driver = load(path);
+  if (!driver) return say_why_not(driver.error());
+  constexpr int kNotCounted = 1;
+  fmt::print("{}0 {} {}\n", kMark, kNotCounted, driver->path);
+  return 0;
 }
 
 }  // namespace nm::cmd

@@ -23,4 +23,8 @@ Result<Drivers> choose_drivers(const std::string& driver, const std::string& nvm
 // has. The result is the exit status.
 int probe_driver(const std::string& name);
 
+// The same for a path that somebody gave (`nearmetald --load-driver PATH`): loads it and looks whether it is a driver,
+// but leaves cuInit to the workers, which can take long and may succeed later.
+int load_driver(const std::string& path);
+
 }  // namespace nm::cmd

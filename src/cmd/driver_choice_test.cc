@@ -1,4 +1,4 @@
-// "auto" is tried whole: the real nearmetald looks for libcuda.so.1 and finds the fake driver by LD_LIBRARY_PATH.
+// Drivers are tried by the real nearmetald, in a process of its own; "auto" finds the fake one by LD_LIBRARY_PATH.
 #include "cmd/driver_choice.h"
 
 #include <gtest/gtest.h>
@@ -20,6 +20,8 @@ class DriverChoice : public testing::Test {
     root_ = ::mkdtemp(dir);
     tree_ = tree_of(root_ + "/bin");
     fs::create_directories(tree_.softgpu);
+    fs::create_directories(tree_.bin);
+    fs::create_symlink(NM_NEARMETALD, tree_.bin + "/nearmetald");
     for (const char* name : {"/libcuda.so.1", "/libnvidia-ml.so.1"}) {
       std::ofstream(tree_.softgpu + name) << "";
       std::ofstream(tree_.client + name) << "";
@@ -59,6 +61,32 @@ TEST_F(DriverChoice, WhatIsNotThereIsNamed) {
   EXPECT_NE(complaint("soft", "/nonexistent/ml").find("--nvml /nonexistent/ml: No such file"), std::string::npos);
   fs::remove_all(tree_.softgpu);
   EXPECT_NE(complaint("soft").find("software GPU is missing"), std::string::npos);
+}
+
+TEST_F(DriverChoice, APathThatIsNoDriverIsRefusedWithTheReason) {
+  EXPECT_NE(complaint(root_).find("--driver " + root_ + " cannot be served: "), std::string::npos);
+  std::ofstream(root_ + "/text") << "not a library";
+  EXPECT_NE(complaint(root_ + "/text").find("file too short"), std::string::npos);
+  EXPECT_NE(complaint(NM_OTHER_LIBRARY).find("is not a CUDA driver. Give the path of a libcuda.so.1"),
+            std::string::npos);
+}
+
+TEST_F(DriverChoice, ADriverThatCannotStartNowIsServedAllTheSame) {
+  ::setenv("FAKE_DRIVER_DEVICES", "crash", 1);
+  EXPECT_EQ(complaint(genuine_), "chosen");
+  ::unsetenv("FAKE_DRIVER_DEVICES");
+}
+
+TEST_F(DriverChoice, AutoServesTheDriverThatAnswersAndElseTheSoftwareGpu) {
+  ::setenv("LD_LIBRARY_PATH", (root_ + "/genuine").c_str(), 1);
+  ::setenv("FAKE_DRIVER_DEVICES", "1", 1);
+  EXPECT_EQ(choose_drivers("auto", "", tree_)->cuda, genuine_);
+  ::setenv("FAKE_DRIVER_DEVICES", "0", 1);
+  const auto drivers = choose_drivers("auto", "", tree_);
+  EXPECT_EQ(drivers->cuda, tree_.softgpu + "/libcuda.so.1");
+  EXPECT_NE(drivers->because.find(genuine_ + " has no device"), std::string::npos) << drivers->because;
+  ::unsetenv("FAKE_DRIVER_DEVICES");
+  ::unsetenv("LD_LIBRARY_PATH");
 }
 
 TEST_F(DriverChoice, OurOwnClientLibraryIsRefused) {

@@ -27,8 +27,11 @@ void print_table(const std::vector<GpuInfo>& gpus) {
 int gpus_verb(const Args& args) {
   std::string server, output = "table";
   CLI::App app("Lists the GPUs that a server offers.", "nearmetal gpus");
-  app.add_option("--server", server, "unix:PATH or tcp:HOST:PORT (else NEARMETAL_SERVER, else the configuration)");
-  app.add_option("-o,--output", output, "table or json")->check(CLI::IsMember({"table", "json"}));
+  app.add_option("--server", server, "unix:PATH or tcp:HOST:PORT (else NEARMETAL_SERVER, else the configuration)")
+      ->type_name("ADDRESS");
+  app.add_option("-o,--output", output, "table (the default) or json")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->type_name("FORMAT");
   app.footer("Example:\n  nearmetal gpus --server unix:/run/nearmetal/nearmetal.sock -o json");
   if (const auto status = parse(app, args)) return *status;
 

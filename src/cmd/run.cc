@@ -43,7 +43,22 @@ int become(const Args& command, const std::vector<std::string>& env) {
     return fail(fmt::format("Cannot find {}, or the interpreter that it names. Check the name and PATH.", command[0]),
                 kNotFound);
   }
-  return fail(fmt::format("Cannot execute {}: {}.", command[0], strerror(error)), kNotExecutable);
+  return fail(fmt::format("Cannot execute {}: {}. Check that it is a program that you may execute.", command[0],
+                          strerror(error)),
+              kNotExecutable);
+}
+
+// As CUDA_VISIBLE_DEVICES has them: indices, or UUIDs that may be cut short. CUDA takes anything else for the end of
+// the list and leaves the program without the GPUs behind it.
+bool is_gpu_list(std::string_view text) {
+  for (size_t start = 0; start <= text.size();) {
+    const size_t end = std::min(text.find(',', start), text.size());
+    const std::string_view name = text.substr(start, end - start);
+    const bool index = !name.empty() && name.find_first_not_of("0123456789") == name.npos;
+    if (!index && !name.starts_with("GPU-") && !name.starts_with("MIG-")) return false;
+    start = end + 1;
+  }
+  return true;
 }
 
 }  // namespace
@@ -53,8 +68,10 @@ int run_verb(const Args& args) {
   CLI::App app("Runs CMD with our libcuda.so.1 and libnvidia-ml.so.1 in front; its CUDA calls are made by the server.",
                "nearmetal run");
   app.formatter(std::make_shared<UsageWithCommand>());
-  app.add_option("--server", server, "unix:PATH or tcp:HOST:PORT (else NEARMETAL_SERVER, else the configuration)");
-  app.add_option("--gpus", gpus, "which of the server's GPUs CMD sees, as in CUDA_VISIBLE_DEVICES: 0,2");
+  app.add_option("--server", server, "unix:PATH or tcp:HOST:PORT (else NEARMETAL_SERVER, else the configuration)")
+      ->type_name("ADDRESS");
+  const auto* chosen = app.add_option("--gpus", gpus, "which of the server's GPUs CMD sees, as in CUDA_VISIBLE_DEVICES")
+                           ->type_name("0,2");
   app.prefix_command();
   app.footer(
       "The exit status is CMD's; 125: nearmetal itself failed, 126: CMD cannot be executed, 127: CMD was not found.\n\n"
@@ -69,6 +86,12 @@ int run_verb(const Args& args) {
     return fail(fmt::format("{} is not an option of `nearmetal run`. Write CMD after --.", command[0]), kOurs);
   }
 
+  if (chosen->count() > 0 && !is_gpu_list(gpus)) {
+    return fail(fmt::format("--gpus \"{}\" is not a list of GPUs. Write their numbers, 0,2, or their UUIDs; `nearmetal "
+                            "gpus` lists both.",
+                            gpus),
+                kOurs);
+  }
   const auto address = client_server(server);
   if (!address) return fail(address.error().message, kOurs);
   const auto env = run_environment(current_environment(), own_tree(), *address, gpus);

@@ -18,7 +18,8 @@ struct ServePlan {
   log::Level log_level = log::Level::info;
 };
 
-// Defaults filled in and every value checked. The error names the option.
-Result<ServePlan> plan_serve(const ServeSettings& settings);
+// Defaults filled in and every value checked. The error names the option: as a key of `file` if that is given, else as
+// a flag.
+Result<ServePlan> plan_serve(const ServeSettings& settings, const std::string& file = "");
 
 }  // namespace nm::cmd

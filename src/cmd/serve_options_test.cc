@@ -52,9 +52,35 @@ TEST(ServeOptions, ValuesOutOfRangeAreNamed) {
   EXPECT_NE(complaint({.warm = -1}).find("--warm is -1"), std::string::npos);
   EXPECT_NE(complaint({.max_sessions = 9'999'999}).find("--max-sessions"), std::string::npos);
   EXPECT_NE(complaint({.drain_seconds = 100'000}).find("--drain-seconds"), std::string::npos);
-  EXPECT_NE(complaint({.log_level = "loud"}).find("\"loud\""), std::string::npos);
+  EXPECT_NE(complaint({.log_level = "loud"}).find("--log-level is \"loud\""), std::string::npos);
   EXPECT_NE(complaint({.listen = {{"nonsense"}}}).find("--listen: \"nonsense\""), std::string::npos);
   EXPECT_NE(complaint({.listen = std::vector<std::string>{}}).find("empty"), std::string::npos);
+}
+
+TEST(ServeOptions, AValueFromTheFileIsNamedWithTheFile) {
+  const auto plan = plan_serve({.drain_seconds = -1}, "/etc/nm.toml");
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().message.find("/etc/nm.toml: drain_seconds is -1"), 0u) << plan.error().message;
+}
+
+TEST(ServeOptions, AGroupWithoutAUnixSocketIsRefused) {
+  EXPECT_NE(complaint({.listen = {{"tcp:127.0.0.1:4000"}}, .group = "gpu"}).find("--group: there is no Unix socket"),
+            std::string::npos);
+  EXPECT_EQ(complaint({.listen = {{"tcp:127.0.0.1:4000", "unix:/a"}}, .group = "gpu"}), "planned");
+  EXPECT_EQ(complaint({.group = "gpu"}), "planned");
+}
+
+TEST(ServeOptions, WhatIsNoNumberIsNamedWithItsOption) {
+  for (const std::string text : {"x", "1.5", "--", "99999999999999999999"}) {
+    ServeSettings settings;
+    std::string config;
+    CLI::App app("", "nearmetal serve");
+    add_serve_flags(app, settings, config);
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(parse(app, {"--warm=" + text}), kUsage) << text;
+    const std::string said = testing::internal::GetCapturedStderr();
+    EXPECT_NE(said.find("--warm: \"" + text + "\" is not a whole number"), std::string::npos) << said;
+  }
 }
 
 }  // namespace
