@@ -20,6 +20,19 @@ nvmlReturn_t processes_utilization(nvmlDevice_t, nvmlProcessesUtilizationInfo_v1
   info->processSamplesCount += 1;
   return nvmlReturn_t(answer());
 }
+nvmlReturn_t event_set_wait(nvmlEventSet_t, nvmlEventData_t* data, unsigned) {
+  *data = invent<nvmlEventData_t>();
+  return nvmlReturn_t(answer());
+}
+nvmlReturn_t gpm_metrics(nvmlGpmMetricsGet_t* get) {
+  auto* metrics = reinterpret_cast<nvmlGpmMetric_t*>(get + 1);
+  for (unsigned i = 0; i < get->numMetrics; i++) metrics[i].shortName = i % 2 ? "a name" : nullptr;
+  return nvmlReturn_t(answer());
+}
+nvmlReturn_t sram_errors(nvmlDevice_t, nvmlEccSramUniqueUncorrectedErrorCounts_v1_t* counts) {
+  counts->entryCount += 1;
+  return nvmlReturn_t(answer());
+}
 
 }  // namespace
 
@@ -29,6 +42,9 @@ void fill_null_nvml(NvmlState* state) {
   state->driver.nvmlInitWithFlags = init_with_flags;
   state->driver.nvmlDeviceGetRunningProcessDetailList = process_details;
   state->driver.nvmlDeviceGetProcessesUtilizationInfo = processes_utilization;
+  state->driver.nvmlEventSetWait_v2 = event_set_wait;
+  state->driver.nvmlGpmMetricsGet = gpm_metrics;
+  state->driver.nvmlDeviceGetSramUniqueUncorrectedEccErrorCounts = sram_errors;
   state->has_library = true;
 }
 

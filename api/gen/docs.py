@@ -101,9 +101,10 @@ def section(title: str, rows: list[Row]) -> list[str]:
 
 
 def nvml_section(nvml) -> list[str]:
-    count = {mode: sum(1 for r in nvml.rows if r.mode == mode) for mode in ("call", "local")}
+    count = {mode: sum(1 for r in nvml.rows if r.mode == mode) for mode in ("call", "hand", "local")}
     return [
         "## NVML", "",
-        f"libnvidia-ml.so.1: {count['call']} functions made from api/nvml.toml, {count['local']} by hand.",
+        f"libnvidia-ml.so.1: {count['call']} functions made from api/nvml.toml, {count['hand'] + count['local']} by "
+        "hand.",
         f"{len(nvml.refused)} change a GPU or its machine and answer NVML_ERROR_NO_PERMISSION; "
         f"{len(nvml.not_carried)} are not carried and", "answer NVML_ERROR_NOT_SUPPORTED. Both lists stand in the table."]

@@ -79,7 +79,7 @@ def cuda_shape(row: Row, types: Types) -> tuple[list[str], list[str]]:
 
 def nvml_shape(row: nvml.Row, n: nvml.Nvml) -> tuple[list[str], list[str]]:
     ins, changed, outs, slots = [], [], [], slots_of(row.args)
-    kinds = {k: hex(0xe0 + i) for i, k in enumerate(("device", "unit", "gpu_instance", "compute_instance"))}
+    kinds = {k: hex(0xe0 + i) for i, k in enumerate(n.handles)}
     for a in row.args:
         kind = kinds.get(a.type, "0")
         number = item("n", slots[a.name]) if a.name in slots else item("u")
@@ -132,7 +132,7 @@ def nvml_shapes(n: nvml.Nvml) -> str:
 def null_nvml(n: nvml.Nvml) -> str:
     """The same for NVML: what is asked for is there, and what it is was made up."""
     out = ["// Included inside a namespace, after nvml_table.h; invent<T>() makes handles and numbers up."]
-    live = [r for r in n.rows if r.mode == "call"]
+    live = n.generated
     for r in live:
         lines = []
         for a in r.args:

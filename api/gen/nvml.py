@@ -25,7 +25,7 @@ class Arg:
 class Row:
     name: str
     id: int
-    mode: str          # call, local, wire
+    mode: str          # call, hand, local, wire
     args: list[Arg]
     returns: str = "nvmlReturn_t"
 
@@ -42,6 +42,11 @@ class Nvml:
     @property
     def names(self) -> list[str]:
         return sorted([r.name for r in self.rows if r.mode != "wire"] + self.refused + self.not_carried)
+
+    @property
+    def generated(self) -> list[Row]:
+        """What the client exports without a line of ours."""
+        return [r for r in self.rows if r.mode in ("call", "hand")]
 
     @property
     def wired(self) -> list[Row]:
@@ -105,7 +110,7 @@ def read(path: Path) -> Nvml:
         where = f"{path.name}: {name}"
         row = Row(name, r.get("id", 0), r.get("mode", "call"), [parse_arg(a, raw, where) for a in r.get("args", [])],
                   r.get("returns", "nvmlReturn_t"))
-        if row.mode not in ("call", "local", "wire") or set(r) - {"id", "mode", "args", "returns"}:
+        if row.mode not in ("call", "hand", "local", "wire") or set(r) - {"id", "mode", "args", "returns"}:
             raise TableError(f"{where}: has a key or a mode that nobody knows.")
         if row.mode != "local" and (row.id == 0 or row.id in ids):
             raise TableError(f"{where}: needs an id of its own.")

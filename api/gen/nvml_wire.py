@@ -83,10 +83,9 @@ def stubs(n: Nvml) -> str:
     for r in n.wired:
         out += [f"nvmlReturn_t {r.name}({signature(r, n)}) {{", *("  " + line for line in client_body(r, n)), "}"]
     out += ["}", "", "using namespace nm::client::nvml;", 'extern "C" {']
-    for r in n.rows:
-        if r.mode == "call":
-            args = ", ".join(a.name for a in r.args)
-            out.append(f"NM_EXPORT {n.prototype(r)} {{ return remote::{r.name}({args}); }}")
+    for r in n.generated:
+        args = ", ".join(a.name for a in r.args)
+        out.append(f"NM_EXPORT {n.prototype(r)} {{ return remote::{r.name}({args}); }}")
     out += [f'NM_EXPORT nvmlReturn_t {x}() {{ return answer("{x}", NVML_ERROR_NO_PERMISSION); }}' for x in n.refused]
     out += [f'NM_EXPORT nvmlReturn_t {x}() {{ return answer("{x}", NVML_ERROR_NOT_SUPPORTED); }}' for x in n.not_carried]
     return "\n".join(out + ["}", ""])
@@ -106,9 +105,10 @@ def table(n: Nvml) -> str:
     out = ["#pragma once", '#include "nvml_abi.h"', "namespace nm::server {",
            "// The functions of the libnvidia-ml.so.1 that is served; null where that release lacks one.",
            "struct NvmlTable {"]
-    own = ["nvmlInit_v2", "nvmlInitWithFlags"]
-    live = [r.name for r in n.rows if r.mode == "call"] + own + ["nvmlDeviceGetRunningProcessDetailList",
-                                                                   "nvmlDeviceGetProcessesUtilizationInfo"]
+    behind_wire = ["nvmlInit_v2", "nvmlInitWithFlags", "nvmlDeviceGetRunningProcessDetailList",
+                   "nvmlDeviceGetProcessesUtilizationInfo", "nvmlEventSetWait_v2", "nvmlGpmMetricsGet",
+                   "nvmlDeviceGetSramUniqueUncorrectedEccErrorCounts"]
+    live = [r.name for r in n.generated] + behind_wire
     out += [f"  decltype(&::{x}) {x} = nullptr;" for x in live]
     out += ["};", "template <typename F> void for_each_function(NvmlTable& t, F&& f) {"]
     out += [f'  f("{x}", reinterpret_cast<void**>(&t.{x}));' for x in live]

@@ -38,4 +38,13 @@ nvmlReturn_t nm_processes_utilization(NvmlState& s, nvmlDevice_t device, unsigne
   return result;
 }
 
+nvmlReturn_t nm_sram_unique_errors(NvmlState& s, nvmlDevice_t device, unsigned* count,
+                                   nvmlEccSramUniqueUncorrectedErrorEntry_v1_t* entries) {
+  if (!s.driver.nvmlDeviceGetSramUniqueUncorrectedEccErrorCounts) return NVML_ERROR_FUNCTION_NOT_FOUND;
+  nvmlEccSramUniqueUncorrectedErrorCounts_v1_t counts{nvmlEccSramUniqueUncorrectedErrorCounts_v1_tag, *count, entries};
+  nvmlReturn_t result = s.driver.nvmlDeviceGetSramUniqueUncorrectedEccErrorCounts(device, &counts);
+  *count = counts.entryCount;
+  return result;
+}
+
 }  // namespace nm::server::nvml_hand

@@ -7,6 +7,15 @@
 
 namespace nm::server {
 
+NvmlState::~NvmlState() {
+  for (auto [set, registrations] : event_sets) {
+    if (driver.nvmlEventSetFree) driver.nvmlEventSetFree(set);
+  }
+  for (nvmlGpmSample_t sample : gpm_samples) {
+    if (driver.nvmlGpmSampleFree) driver.nvmlGpmSampleFree(sample);
+  }
+}
+
 std::unique_ptr<NvmlState> load_nvml(const std::string& path) {
   auto state = std::make_unique<NvmlState>();
   if (path.empty()) return state;

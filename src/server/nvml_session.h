@@ -1,7 +1,9 @@
 // One client's NVML session: questions in, answers out, in order, on one thread.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,6 +24,15 @@ struct NvmlState {
   HandleTable<nvmlUnit_t> unit{static_cast<Kind>(0xe1)};
   HandleTable<nvmlGpuInstance_t> gpu_instance{static_cast<Kind>(0xe2)};
   HandleTable<nvmlComputeInstance_t> compute_instance{static_cast<Kind>(0xe3)};
+  HandleTable<nvmlEventSet_t> event_set{static_cast<Kind>(0xe4)};
+  HandleTable<nvmlGpmSample_t> gpm_sample{static_cast<Kind>(0xe5)};
+  // What the client made and has not freed, an event set with how many registrations it has.
+  std::map<nvmlEventSet_t, unsigned> event_sets;
+  std::set<nvmlGpmSample_t> gpm_samples;
+
+  NvmlState() = default;
+  NvmlState(const NvmlState&) = delete;
+  ~NvmlState();  // frees what the client forgot
 };
 
 using NvmlHandler = Outcome (*)(NvmlState&, wire::Reader& in, wire::Writer& out, nvmlReturn_t* result);

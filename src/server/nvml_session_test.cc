@@ -1,8 +1,10 @@
 // The NVML session against a client that sends nonsense. The library behind it is tests/nvml/fake_nvml.cc.
 #include "server/nvml_session.h"
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <random>
 
 #include "server/nvml_support.h"
@@ -130,6 +132,52 @@ TEST_F(NvmlSessionTest, NothingThatAClientSendsBringsItDown) {
   }
   EXPECT_GT(done, 1000u);
   EXPECT_GT(refused, 1000u);
+}
+
+int made_in_the_library() {
+  void* library = dlopen(NM_FAKE_NVML, RTLD_NOW | RTLD_NOLOAD);
+  auto* made = reinterpret_cast<int (*)()>(dlsym(library, "fake_nvml_made"));
+  return made ? made() : -1;
+}
+
+TEST_F(NvmlSessionTest, SetsOfEventsAreFewAndTheEndOfTheSessionFreesThem) {
+  const int before = made_in_the_library();
+  nvmlReturn_t result = NVML_SUCCESS;
+  nvmlEventSet_t set = nullptr;
+  int sets = 0;
+  for (; sets < 1000 && (result = nvml_hand::nvmlEventSetCreate(*state_, &set)) == NVML_SUCCESS; sets++) {
+  }
+  EXPECT_EQ(NVML_ERROR_INSUFFICIENT_RESOURCES, result);
+  EXPECT_GE(sets, 16);
+  EXPECT_EQ(before + sets, made_in_the_library());
+  EXPECT_EQ(NVML_SUCCESS, nvml_hand::nvmlEventSetFree(*state_, set));
+  EXPECT_EQ(before + sets - 1, made_in_the_library());
+  EXPECT_EQ(NVML_SUCCESS, nvml_hand::nvmlEventSetCreate(*state_, &set)) << "there is room again";
+  nvmlGpmSample_t sample = nullptr;
+  EXPECT_EQ(NVML_SUCCESS, nvml_hand::nvmlGpmSampleAlloc(*state_, &sample));
+  state_.reset();
+  EXPECT_EQ(before, made_in_the_library());
+}
+
+TEST_F(NvmlSessionTest, RegistrationsOfASetAreFew) {
+  nvmlEventSet_t set = nullptr;
+  nvmlDevice_t gpu = nullptr;
+  state_->driver.nvmlDeviceGetHandleByIndex_v2(0, &gpu);
+  ASSERT_EQ(NVML_SUCCESS, nvml_hand::nvmlEventSetCreate(*state_, &set));
+  nvmlReturn_t result = NVML_SUCCESS;
+  for (int i = 0; i < 10000 && result == NVML_SUCCESS; i++) {
+    result = nvml_hand::nvmlDeviceRegisterEvents(*state_, gpu, 8, set);
+  }
+  EXPECT_EQ(NVML_ERROR_INSUFFICIENT_RESOURCES, result);
+}
+
+TEST_F(NvmlSessionTest, NoWaitKeepsTheWorkerForLong) {
+  nvmlEventSet_t set = nullptr;
+  ASSERT_EQ(NVML_SUCCESS, nvml_hand::nvmlEventSetCreate(*state_, &set));
+  nvmlEventData_t data{};
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(NVML_ERROR_TIMEOUT, nvml_hand::nm_event_set_wait(*state_, set, 60000, &data));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
 }
 
 TEST(NvmlWithoutLibrary, EveryInitIsTold) {

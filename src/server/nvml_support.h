@@ -56,13 +56,25 @@ void give_handles(wire::Writer& out, HandleTable<H>& table, const std::vector<H>
   out.bytes(values.data(), values.size() * sizeof(uint64_t));
 }
 
-// The operations of mode "wire" in api/nvml.toml.
+// The operations of modes "hand" and "wire" in api/nvml.toml.
 namespace nvml_hand {
 nvmlReturn_t nm_nvml_init(NvmlState& s, unsigned flags);
 nvmlReturn_t nm_process_details(NvmlState& s, nvmlDevice_t device, unsigned mode, unsigned* count,
                                 nvmlProcessDetail_v1_t* details);
 nvmlReturn_t nm_processes_utilization(NvmlState& s, nvmlDevice_t device, unsigned long long since, unsigned* count,
                                       nvmlProcessUtilizationInfo_v1_t* samples);
+nvmlReturn_t nm_sram_unique_errors(NvmlState& s, nvmlDevice_t device, unsigned* count,
+                                   nvmlEccSramUniqueUncorrectedErrorEntry_v1_t* entries);
+nvmlReturn_t nvmlEventSetCreate(NvmlState& s, nvmlEventSet_t* set);
+nvmlReturn_t nvmlEventSetFree(NvmlState& s, nvmlEventSet_t set);
+nvmlReturn_t nvmlDeviceRegisterEvents(NvmlState& s, nvmlDevice_t device, unsigned long long types, nvmlEventSet_t set);
+nvmlReturn_t nm_event_set_wait(NvmlState& s, nvmlEventSet_t set, unsigned timeout_ms, nvmlEventData_t* data);
+nvmlReturn_t nvmlGpmSampleAlloc(NvmlState& s, nvmlGpmSample_t* sample);
+nvmlReturn_t nvmlGpmSampleFree(NvmlState& s, nvmlGpmSample_t sample);
+nvmlReturn_t nvmlGpmSampleGet(NvmlState& s, nvmlDevice_t device, nvmlGpmSample_t sample);
+nvmlReturn_t nvmlGpmMigSampleGet(NvmlState& s, nvmlDevice_t device, unsigned gpu_instance_id, nvmlGpmSample_t sample);
+nvmlReturn_t nm_gpm_metrics(NvmlState& s, unsigned version, nvmlGpmSample_t sample1, nvmlGpmSample_t sample2,
+                            unsigned count, nm_gpm_metric_t* metrics);
 }  // namespace nvml_hand
 
 }  // namespace nm::server

@@ -4,16 +4,21 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <new>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "softgpu/identity.h"
 
 using nm::softgpu::Identity;
+
+// A set that no event ever gets into: these devices have none.
+struct nvmlEventSet_st {};
 
 namespace {
 
@@ -115,6 +120,8 @@ const char* nvmlErrorString(nvmlReturn_t result) {
       return "not supported";
     case NVML_ERROR_NOT_FOUND:
       return "not found";
+    case NVML_ERROR_TIMEOUT:
+      return "nothing happened in time";
     case NVML_ERROR_INSUFFICIENT_SIZE:
       return "the buffer is too small";
     case NVML_ERROR_ARGUMENT_VERSION_MISMATCH:
@@ -227,6 +234,35 @@ nvmlReturn_t nvmlDeviceGetComputeMode(nvmlDevice_t device, unsigned* mode) {
     *mode = 0;  // every process may use it
     return NVML_SUCCESS;
   });
+}
+
+nvmlReturn_t nvmlDeviceGetSupportedEventTypes(nvmlDevice_t device, unsigned long long* types) {
+  return with(device, types != nullptr, [&](const Identity&) {
+    *types = 0;
+    return NVML_SUCCESS;
+  });
+}
+nvmlReturn_t nvmlEventSetCreate(nvmlEventSet_t* set) {
+  if (g_uses == 0) return NVML_ERROR_UNINITIALIZED;
+  if (!set) return NVML_ERROR_INVALID_ARGUMENT;
+  *set = new (std::nothrow) nvmlEventSet_st;
+  return *set ? NVML_SUCCESS : NVML_ERROR_MEMORY;
+}
+nvmlReturn_t nvmlEventSetFree(nvmlEventSet_t set) {
+  if (g_uses == 0) return NVML_ERROR_UNINITIALIZED;
+  if (!set) return NVML_ERROR_INVALID_ARGUMENT;
+  delete set;
+  return NVML_SUCCESS;
+}
+nvmlReturn_t nvmlDeviceRegisterEvents(nvmlDevice_t device, unsigned long long types, nvmlEventSet_t set) {
+  return with(device, set != nullptr,
+              [&](const Identity&) { return types == 0 ? NVML_SUCCESS : NVML_ERROR_NOT_SUPPORTED; });
+}
+nvmlReturn_t nvmlEventSetWait_v2(nvmlEventSet_t set, nvmlEventData_t* data, unsigned timeout_ms) {
+  if (g_uses == 0) return NVML_ERROR_UNINITIALIZED;
+  if (!set || !data) return NVML_ERROR_INVALID_ARGUMENT;
+  std::this_thread::sleep_for(std::chrono::milliseconds(timeout_ms));
+  return NVML_ERROR_TIMEOUT;
 }
 
 nvmlReturn_t nvmlDeviceGetComputeRunningProcesses(nvmlDevice_t d, unsigned* n, nvmlProcessInfo_v1_t*) {

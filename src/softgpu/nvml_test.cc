@@ -84,4 +84,19 @@ TEST_F(Nvml, MemoryIsAnsweredAndSensorsAreNot) {
   EXPECT_EQ(0, call("nvmlShutdown"));
 }
 
+TEST_F(Nvml, ASetOfEventsStaysEmpty) {
+  ASSERT_EQ(0, call("nvmlInit_v2"));
+  void *device = nullptr, *set = nullptr;
+  ASSERT_EQ(0, call("nvmlDeviceGetHandleByIndex_v2", 0u, &device));
+  unsigned long long types = 9;
+  EXPECT_EQ(0, call("nvmlDeviceGetSupportedEventTypes", device, &types));
+  EXPECT_EQ(0u, types);
+  ASSERT_EQ(0, call("nvmlEventSetCreate", &set));
+  EXPECT_EQ(3, call("nvmlDeviceRegisterEvents", device, 8ull, set));
+  char data[32];
+  EXPECT_EQ(10, call("nvmlEventSetWait_v2", set, static_cast<void*>(data), 5u));
+  EXPECT_EQ(0, call("nvmlEventSetFree", set));
+  EXPECT_EQ(0, call("nvmlShutdown"));
+}
+
 }  // namespace

@@ -13,4 +13,10 @@ namespace nm::wire {
 // Of any array or text that a client asks for. A client with room for more is told of less room.
 inline constexpr uint32_t kMaxNvmlElements = 1u << 16;
 
+// The longest that the server waits for an event in one call: it answers nothing else meanwhile.
+inline constexpr uint32_t kMaxNvmlWaitMs = 10;
+
+// Of one question about GPM. NVML 580 knows 333 metrics.
+inline constexpr uint32_t kMaxGpmMetrics = 1024;
+
 }  // namespace nm::wire

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <vector>
 
 #define EXPORT extern "C" __attribute__((visibility("default"))) nvmlReturn_t
 
@@ -19,6 +20,12 @@ struct nvmlGpuInstance_st {
 struct nvmlComputeInstance_st {
   unsigned id;
 };
+struct nvmlEventSet_st {
+  std::vector<nvmlEventData_t> pending;
+};
+struct nvmlGpmSample_st {
+  unsigned long taken;
+};
 
 namespace {
 
@@ -27,6 +34,8 @@ nvmlDevice_st devices[3] = {{0}, {1}, {2}};
 nvmlGpuInstance_st gpu_instance = {7};
 nvmlComputeInstance_st compute_instance = {3};
 bool initialised = false;
+int made = 0;  // sets and samples that nobody has freed
+unsigned long samples_taken = 0;
 
 bool known(nvmlDevice_t d) { return d >= devices && d < devices + 3; }
 
@@ -260,6 +269,79 @@ EXPORT nvmlComputeInstanceGetInfo_v2(nvmlComputeInstance_t instance, nvmlCompute
   return NVML_SUCCESS;
 }
 
+// Every registration is an event at once: the types that it names, as if they had happened.
+EXPORT nvmlEventSetCreate(nvmlEventSet_t* set) {
+  *set = new nvmlEventSet_st;
+  made++;
+  return NVML_SUCCESS;
+}
+EXPORT nvmlEventSetFree(nvmlEventSet_t set) {
+  delete set;
+  made--;
+  return NVML_SUCCESS;
+}
+EXPORT nvmlDeviceRegisterEvents(nvmlDevice_t device, unsigned long long types, nvmlEventSet_t set) {
+  CHECK(device);
+  if (types == 0) return NVML_ERROR_NOT_SUPPORTED;
+  set->pending.push_back({device, types, 79, 5, ~0u});
+  return NVML_SUCCESS;
+}
+EXPORT nvmlEventSetWait_v2(nvmlEventSet_t set, nvmlEventData_t* data, unsigned timeout_ms) {
+  if (set->pending.empty()) {
+    usleep(timeout_ms * 1000);
+    return NVML_ERROR_TIMEOUT;
+  }
+  *data = set->pending.front();
+  set->pending.erase(set->pending.begin());
+  return NVML_SUCCESS;
+}
+EXPORT nvmlGpmQueryDeviceSupport(nvmlDevice_t device, nvmlGpmSupport_t* support) {
+  CHECK(device);
+  if (support->version != 1) return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+  support->isSupportedDevice = device->index == 0;
+  return NVML_SUCCESS;
+}
+EXPORT nvmlGpmSampleAlloc(nvmlGpmSample_t* sample) {
+  *sample = new nvmlGpmSample_st{0};
+  made++;
+  return NVML_SUCCESS;
+}
+EXPORT nvmlGpmSampleFree(nvmlGpmSample_t sample) {
+  delete sample;
+  made--;
+  return NVML_SUCCESS;
+}
+EXPORT nvmlGpmSampleGet(nvmlDevice_t device, nvmlGpmSample_t sample) {
+  CHECK(device);
+  sample->taken = ++samples_taken;
+  return NVML_SUCCESS;
+}
+EXPORT nvmlGpmMetricsGet(nvmlGpmMetricsGet_t* get) {
+  if (get->version != 1) return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+  auto* metrics = reinterpret_cast<nvmlGpmMetric_t*>(get + 1);
+  for (unsigned i = 0; i < get->numMetrics; i++) {
+    nvmlGpmMetric_t& m = metrics[i];
+    m.nvmlReturn = m.metricId == 2 ? NVML_SUCCESS : NVML_ERROR_NOT_SUPPORTED;
+    m.value = static_cast<double>(get->sample2->taken - get->sample1->taken) + 0.5;
+    m.shortName = m.metricId == 2 ? "smUtil" : nullptr;
+    m.unit = m.metricId == 2 ? "%" : nullptr;
+  }
+  return NVML_SUCCESS;
+}
+EXPORT nvmlDeviceGetSramUniqueUncorrectedEccErrorCounts(nvmlDevice_t device,
+                                                        nvmlEccSramUniqueUncorrectedErrorCounts_v1_t* counts) {
+  CHECK(device);
+  return list<nvmlEccSramUniqueUncorrectedErrorEntry_v1_t>(&counts->entryCount, counts->entries, 2, [](unsigned i) {
+    return nvmlEccSramUniqueUncorrectedErrorEntry_v1_t{1, 2, 3, 4, 0x100 * i, 0, 6};
+  });
+}
+
+// How much there is that a session has made and not freed; for a test in the same process.
+extern "C" __attribute__((visibility("default"))) int fake_nvml_made() { return made; }
+
+// A server has a CUDA driver, too, and looks whether it is one. This one is never asked for more.
+extern "C" __attribute__((visibility("default"))) int cuInit(unsigned) { return 100; }
+extern "C" __attribute__((visibility("default"))) int cuDeviceGetCount(int*) { return 100; }
+
 // Must never be reached from a client.
 EXPORT nvmlDeviceSetPersistenceMode(nvmlDevice_t, nvmlEnableState_t) { abort(); }
-EXPORT nvmlEventSetCreate(void**) { abort(); }

@@ -10,7 +10,7 @@
 
 // Exported, but without a prototype: they are refused whatever their arguments.
 extern "C" nvmlReturn_t nvmlDeviceSetPersistenceMode(nvmlDevice_t device, unsigned mode);
-extern "C" nvmlReturn_t nvmlEventSetCreate(void** set);
+extern "C" nvmlReturn_t nvmlGetVgpuVersion(void* supported, void* current);
 
 #define OK(call) ASSERT_EQ(NVML_SUCCESS, (call))
 #define FAILS(code, call) ASSERT_EQ(code, (call))

@@ -160,6 +160,21 @@ TEST_F(NvmlTest, AStructThatPointsToAListBringsTheList) {
   EXPECT_EQ(2u, details[0].gpuInstanceId) << "the mode went along";
 }
 
+TEST_F(NvmlTest, PlacesOfMemoryErrorsAreCountedAndListed) {
+  nvmlEccSramUniqueUncorrectedErrorEntry_v1_t entries[3] = {};
+  entries[2].count = 77;
+  nvmlEccSramUniqueUncorrectedErrorCounts_v1_t counts{nvmlEccSramUniqueUncorrectedErrorCounts_v1_tag, 0, nullptr};
+  FAILS(NVML_ERROR_INSUFFICIENT_SIZE, nvmlDeviceGetSramUniqueUncorrectedEccErrorCounts(device(0), &counts));
+  ASSERT_EQ(2u, counts.entryCount);
+  counts.entries = entries;
+  OK(nvmlDeviceGetSramUniqueUncorrectedEccErrorCounts(device(0), &counts));
+  EXPECT_EQ(0x100u, entries[1].address);
+  EXPECT_EQ(6u, entries[1].count);
+  EXPECT_EQ(77u, entries[2].count);
+  counts.version++;
+  FAILS(NVML_ERROR_ARGUMENT_VERSION_MISMATCH, nvmlDeviceGetSramUniqueUncorrectedEccErrorCounts(device(0), &counts));
+}
+
 TEST_F(NvmlTest, MigDevicesAndInstancesAreFoundAndBelongToTheirGpu) {
   nvmlDevice_t mig = nullptr, gpu = nullptr;
   OK(nvmlDeviceGetMigDeviceHandleByIndex(device(1), 0, &mig));
@@ -202,8 +217,9 @@ TEST_F(NvmlTest, WhatChangesAGpuIsRefusedAndNeverForwarded) {
 }
 
 TEST_F(NvmlTest, WhatIsNotCarriedSaysSo) {
-  void* set = nullptr;
-  FAILS(NVML_ERROR_NOT_SUPPORTED, nvmlEventSetCreate(&set));
+  unsigned long versions[2] = {7, 7};
+  FAILS(NVML_ERROR_NOT_SUPPORTED, nvmlGetVgpuVersion(&versions[0], &versions[1]));
+  EXPECT_EQ(7u, versions[0]);
   unsigned fans = 0;
   FAILS(NVML_ERROR_NOT_SUPPORTED, nvmlDeviceGetNumFans(device(0), &fans)) << "the server's own answer";
 }

@@ -35,4 +35,14 @@ NM_EXPORT nvmlReturn_t nvmlDeviceGetProcessesUtilizationInfo(nvmlDevice_t device
                                           info->procUtilArray);
 }
 
+NM_EXPORT nvmlReturn_t nvmlDeviceGetSramUniqueUncorrectedEccErrorCounts(
+    nvmlDevice_t device, nvmlEccSramUniqueUncorrectedErrorCounts_v1_t* counts) {
+  constexpr const char* kName = "nvmlDeviceGetSramUniqueUncorrectedEccErrorCounts";
+  if (!counts) return answer(kName, NVML_ERROR_INVALID_ARGUMENT);
+  if (!known_version(counts, {nvmlEccSramUniqueUncorrectedErrorCounts_v1_tag})) {
+    return answer(kName, NVML_ERROR_ARGUMENT_VERSION_MISMATCH);
+  }
+  return remote::nm_sram_unique_errors(device, &counts->entryCount, counts->entries);
+}
+
 }  // extern "C"
