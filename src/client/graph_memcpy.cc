@@ -6,6 +6,7 @@
 #include "client/handles.h"
 #include "client/host_box.h"
 #include "remote.h"
+#include "wire/copy_3d.h"
 
 namespace nm::client {
 namespace {
@@ -60,15 +61,7 @@ NM_EXPORT CUresult cuGraphMemcpyNodeGetParams(CUgraphNode node, CUDA_MEMCPY3D* o
   unsigned long long src, dst;
   if (CUresult e = remote::nm_graph_memcpy_params(node, &c, &src, &dst)) return e;
   if ((src && !restore_host_end(src, true, &c)) || (dst && !restore_host_end(dst, false, &c))) return CUDA_ERROR_UNKNOWN;
-  CUDA_MEMCPY3D& n = *out;
-  n = {};
-  n.srcXInBytes = c.srcXInBytes, n.srcY = c.srcY, n.srcZ = c.srcZ, n.srcLOD = c.srcLOD;
-  n.srcMemoryType = c.srcMemoryType, n.srcHost = c.srcHost, n.srcDevice = c.srcDevice, n.srcArray = c.srcArray;
-  n.srcPitch = c.srcPitch, n.srcHeight = c.srcHeight;
-  n.dstXInBytes = c.dstXInBytes, n.dstY = c.dstY, n.dstZ = c.dstZ, n.dstLOD = c.dstLOD;
-  n.dstMemoryType = c.dstMemoryType, n.dstHost = c.dstHost, n.dstDevice = c.dstDevice, n.dstArray = c.dstArray;
-  n.dstPitch = c.dstPitch, n.dstHeight = c.dstHeight;
-  n.WidthInBytes = c.WidthInBytes, n.Height = c.Height, n.Depth = c.Depth;
+  *out = nm::wire::copy_3d_as<CUDA_MEMCPY3D>(c);
   return CUDA_SUCCESS;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cuda_abi.h"
+#include "wire/copy_3d.h"
 
 namespace nm::client {
 
@@ -65,33 +66,7 @@ inline CUDA_MEMCPY3D_PEER widen(const CUDA_MEMCPY2D& c) {
   return out;
 }
 
-inline CUDA_MEMCPY3D_PEER widen(const CUDA_MEMCPY3D& c) {
-  CUDA_MEMCPY3D_PEER out{};
-  out.srcXInBytes = c.srcXInBytes;
-  out.srcY = c.srcY;
-  out.srcZ = c.srcZ;
-  out.srcLOD = c.srcLOD;
-  out.srcMemoryType = c.srcMemoryType;
-  out.srcHost = c.srcHost;
-  out.srcDevice = c.srcDevice;
-  out.srcArray = c.srcArray;
-  out.srcPitch = c.srcPitch;
-  out.srcHeight = c.srcHeight;
-  out.dstXInBytes = c.dstXInBytes;
-  out.dstY = c.dstY;
-  out.dstZ = c.dstZ;
-  out.dstLOD = c.dstLOD;
-  out.dstMemoryType = c.dstMemoryType;
-  out.dstHost = c.dstHost;
-  out.dstDevice = c.dstDevice;
-  out.dstArray = c.dstArray;
-  out.dstPitch = c.dstPitch;
-  out.dstHeight = c.dstHeight;
-  out.WidthInBytes = c.WidthInBytes;
-  out.Height = c.Height;
-  out.Depth = c.Depth;
-  return out;
-}
+inline CUDA_MEMCPY3D_PEER widen(const CUDA_MEMCPY3D& c) { return wire::copy_3d_as<CUDA_MEMCPY3D_PEER>(c); }
 
 // Turns a UNIFIED end into what it is. INVALID_VALUE: a host end without an address, or rows that overlap themselves.
 CUresult settle(CUDA_MEMCPY3D_PEER* copy);

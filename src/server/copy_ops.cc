@@ -9,6 +9,7 @@
 #include "server/session.h"
 #include "server/sync_ops.h"
 #include "server_args.h"
+#include "wire/copy_3d.h"
 
 namespace nm::server {
 namespace {
@@ -82,14 +83,7 @@ void unpin(Session& s, void* data) {
 
 CUresult submit_copy3d(Session& s, const CUDA_MEMCPY3D_PEER& c, CUstream stream, bool peer) {
   if (peer) return s.driver().cuMemcpy3DPeerAsync(&c, stream);
-  CUDA_MEMCPY3D n{};
-  n.srcXInBytes = c.srcXInBytes, n.srcY = c.srcY, n.srcZ = c.srcZ, n.srcLOD = c.srcLOD;
-  n.srcMemoryType = c.srcMemoryType, n.srcHost = c.srcHost, n.srcDevice = c.srcDevice, n.srcArray = c.srcArray;
-  n.srcPitch = c.srcPitch, n.srcHeight = c.srcHeight;
-  n.dstXInBytes = c.dstXInBytes, n.dstY = c.dstY, n.dstZ = c.dstZ, n.dstLOD = c.dstLOD;
-  n.dstMemoryType = c.dstMemoryType, n.dstHost = c.dstHost, n.dstDevice = c.dstDevice, n.dstArray = c.dstArray;
-  n.dstPitch = c.dstPitch, n.dstHeight = c.dstHeight;
-  n.WidthInBytes = c.WidthInBytes, n.Height = c.Height, n.Depth = c.Depth;
+  const auto n = wire::copy_3d_as<CUDA_MEMCPY3D>(c);
   return s.driver().cuMemcpy3DAsync_v2(&n, stream);
 }
 

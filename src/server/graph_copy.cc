@@ -3,6 +3,7 @@
 #include "server/call.h"
 #include "server/graphs.h"
 #include "server/session.h"
+#include "wire/copy_3d.h"
 
 namespace nm::server {
 namespace {
@@ -37,13 +38,7 @@ CUresult GraphCopy::prepare(Session& s, const CUDA_MEMCPY3D_PEER& c, uint64_t sr
   uint64_t size, reach;
   if (!volume(c, &size)) return CUDA_ERROR_INVALID_VALUE;
   CUDA_MEMCPY3D& n = params_;
-  n.srcXInBytes = c.srcXInBytes, n.srcY = c.srcY, n.srcZ = c.srcZ, n.srcLOD = c.srcLOD;
-  n.srcMemoryType = c.srcMemoryType, n.srcHost = c.srcHost, n.srcDevice = c.srcDevice, n.srcArray = c.srcArray;
-  n.srcPitch = c.srcPitch, n.srcHeight = c.srcHeight;
-  n.dstXInBytes = c.dstXInBytes, n.dstY = c.dstY, n.dstZ = c.dstZ, n.dstLOD = c.dstLOD;
-  n.dstMemoryType = c.dstMemoryType, n.dstHost = c.dstHost, n.dstDevice = c.dstDevice, n.dstArray = c.dstArray;
-  n.dstPitch = c.dstPitch, n.dstHeight = c.dstHeight;
-  n.WidthInBytes = c.WidthInBytes, n.Height = c.Height, n.Depth = c.Depth;
+  n = wire::copy_3d_as<CUDA_MEMCPY3D>(c);
   for (CUmemorytype type : {c.srcMemoryType, c.dstMemoryType}) {
     // The client tells host from device memory; here nobody guesses.
     if (type != CU_MEMORYTYPE_HOST && type != CU_MEMORYTYPE_DEVICE && type != CU_MEMORYTYPE_ARRAY) {

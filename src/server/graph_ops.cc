@@ -6,6 +6,7 @@
 #include "server/graphs.h"
 #include "server/session.h"
 #include "server_args.h"
+#include "wire/copy_3d.h"
 
 namespace nm::server::hand {
 
@@ -47,13 +48,7 @@ CUresult nm_graph_memcpy_params(Session& s, args::nm_graph_memcpy_params& a, out
   CUDA_MEMCPY3D c{};
   if (CUresult e = s.driver().cuGraphMemcpyNodeGetParams(a.node, &c)) return e;
   CUDA_MEMCPY3D_PEER& n = o.copy;
-  n.srcXInBytes = c.srcXInBytes, n.srcY = c.srcY, n.srcZ = c.srcZ, n.srcLOD = c.srcLOD;
-  n.srcMemoryType = c.srcMemoryType, n.srcHost = c.srcHost, n.srcDevice = c.srcDevice, n.srcArray = c.srcArray;
-  n.srcPitch = c.srcPitch, n.srcHeight = c.srcHeight;
-  n.dstXInBytes = c.dstXInBytes, n.dstY = c.dstY, n.dstZ = c.dstZ, n.dstLOD = c.dstLOD;
-  n.dstMemoryType = c.dstMemoryType, n.dstHost = c.dstHost, n.dstDevice = c.dstDevice, n.dstArray = c.dstArray;
-  n.dstPitch = c.dstPitch, n.dstHeight = c.dstHeight;
-  n.WidthInBytes = c.WidthInBytes, n.Height = c.Height, n.Depth = c.Depth;
+  n = wire::copy_3d_as<CUDA_MEMCPY3D_PEER>(c);
   CopyNode slots = s.graphs().copy_of(a.node);
   if (slots.src) o.src_slot = slots.src->id, n.srcHost = nullptr;
   if (slots.dst) o.dst_slot = slots.dst->id, n.dstHost = nullptr;
