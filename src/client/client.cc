@@ -136,6 +136,13 @@ CUresult Client::start() {
     CUresult result = client->hear_facts();
     if (result != CUDA_SUCCESS) {
       g_client.store(nullptr, std::memory_order_release);
+      // An empty list is a wish to have none, and no mistake.
+      const char* visible = getenv("CUDA_VISIBLE_DEVICES");
+      if (result == CUDA_ERROR_NO_DEVICE && visible && *visible) {
+        explain("The server at " + address->text() + " has no GPU that CUDA_VISIBLE_DEVICES=" + visible +
+                    " names. `nearmetal gpus` lists those it has.",
+                result);
+      }
       return result;  // `client` stays: the flusher thread of a lost channel may still hold it
     }
     placed = place_identity(client->facts_.identity);

@@ -41,6 +41,8 @@ namespace hand {
 
 CUresult nm_describe(Session& s, args::nm_describe&, outs::nm_describe& o) {
   const DriverTable& d = s.driver();
+  // Asked again for its answer: the worker goes on without a device, and this is where its client learns of it.
+  if (CUresult e = d.cuInit ? d.cuInit(0) : CUDA_SUCCESS) return e;
   wire::Facts facts;
   if (CUresult e = d.cuDriverGetVersion(&facts.driver_version)) return e;
   CUmoduleLoadingMode mode{};

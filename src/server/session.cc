@@ -175,6 +175,8 @@ bool Session::read_bulk(uint64_t size, std::vector<uint8_t>* out) {
 
 CUresult Session::enter(CUcontext context) {
   CUresult result = driver_.cuCtxSetCurrent(context);
+  // Where no device is visible the driver stays uninitialised, and there is no context to leave.
+  if (!context && (result == CUDA_ERROR_NOT_INITIALIZED || result == CUDA_ERROR_NO_DEVICE)) result = CUDA_SUCCESS;
   current_known_ = result == CUDA_SUCCESS;
   current_ = context;
   return result;

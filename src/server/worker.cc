@@ -96,7 +96,8 @@ int worker_main(const WorkerOptions& options) {
     }
     CUresult result = driver.cuInit(0);
     report(options.control_fd, Report::ready, result);
-    if (result != CUDA_SUCCESS) return kExitDriver;
+    // No device is what a client may have asked for, with CUDA_VISIBLE_DEVICES; nm_describe tells it.
+    if (result != CUDA_SUCCESS && result != CUDA_ERROR_NO_DEVICE) return kExitDriver;
   } else {
     report(options.control_fd, Report::ready, CUDA_SUCCESS);
   }
