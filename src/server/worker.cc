@@ -2,11 +2,14 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <thread>
 
 #include "base/fd.h"
@@ -59,6 +62,19 @@ bool is_unix(int fd) {
   sockaddr_storage address;
   socklen_t length = sizeof address;
   return getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0 && address.ss_family == AF_UNIX;
+}
+
+// A driver may keep the session's thread for as long as a kernel runs, and that may be for ever. A client that is gone
+// must not leave its memory on the GPU: what it sent before has so long to be worked off.
+void end_with_client(int connection) {
+  static constexpr std::chrono::seconds kGrace(3);
+  std::thread([watched = Fd(fcntl(connection, F_DUPFD_CLOEXEC, 0))] {
+    pollfd p{watched.get(), POLLRDHUP, 0};
+    while (poll(&p, 1, -1) <= 0) {
+    }
+    std::this_thread::sleep_for(kGrace);
+    _exit(0);
+  }).detach();
 }
 
 // RTLD_GLOBAL would let the driver's symbols and ours meet; the driver is reached through this table alone.
@@ -123,6 +139,7 @@ int worker_main(const WorkerOptions& options) {
     }
   }).detach();
 
+  end_with_client(connection.get());
   bool unix_socket = is_unix(connection.get());
   if (assignment.hello.purpose == wire::Purpose::nvml) {
     if (auto stream = wire::accept_transport(std::move(connection), unix_socket)) {

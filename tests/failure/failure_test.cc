@@ -83,6 +83,18 @@ TEST(Failure, ATrapIsStickyForItsClientAlone) {
   EXPECT_EQ(-1, other->wait(0.5));
 }
 
+TEST(Failure, AKernelThatNeverEndsDoesNotOutliveItsClient) {
+  Server server;
+  auto client = server.client("freeing");
+  ASSERT_TRUE(server.said("freeing", "freeing")) << test::read_file(server.output("freeing"));
+  usleep(300'000);  // by now the worker waits for the kernel
+  client->signal(SIGKILL);
+  ASSERT_EQ(128 + SIGKILL, client->wait(5));
+  auto start = Clock::now();
+  while (server.log().find(" ended after") == std::string::npos && seconds_since(start) < 15) usleep(10000);
+  EXPECT_LT(seconds_since(start), 10) << server.log();
+}
+
 TEST(Failure, AKilledClientsMemoryIsBackWithinASecond) {
   Server server({"NEARMETAL_SOFTGPU_MEMORY=256M"});
   auto hog = server.client("hog");

@@ -195,7 +195,8 @@ int foreign_handles() {
   say("destroy", cuStreamDestroy_v2(mine));
   say("destroyed stream", cuStreamSynchronize(mine));
   say("random event", cuEventSynchronize(reinterpret_cast<CUevent>(0x4e05000112345678ull)));
-  say("random function", cuLaunchKernel(reinterpret_cast<CUfunction>(0xdeadbeef), 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr));
+  say("random function",
+      cuLaunchKernel(reinterpret_cast<CUfunction>(0xdeadbeef), 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr));
   say("still fine", cuCtxSynchronize());
   return 0;
 }
@@ -227,13 +228,41 @@ int stuck() {
   return 0;
 }
 
+// Frees host memory while a kernel runs for ever: the worker waits for that kernel.
+int freeing() {
+  Gpu gpu;
+  if (gpu.start()) return 2;
+  CUdeviceptr p;
+  void* host;
+  if (cuMemAlloc_v2(&p, 64) || cuMemsetD8_v2(p, 0, 64) || cuMemHostAlloc(&host, 4096, 0)) return 2;
+  CUfunction f;
+  if (cuModuleGetFunction(&f, gpu.module, "spin")) return 2;
+  void* params[] = {&p};
+  if (cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, nullptr, params, nullptr)) return 2;
+  say("freeing");
+  say("error", cuMemFreeHost(host));
+  return 0;
+}
+
 }  // namespace
 
 bool run_role(const std::string& name, int* status) {
-  struct { const char* name; int (*run)(); } roles[] = {
-      {"worker", worker}, {"init", init_only}, {"bad_address", bad_address}, {"trap", trap}, {"hog", hog}, {"heir", heir},
-      {"out_of_memory", out_of_memory}, {"forked", forked}, {"foreign_handles", foreign_handles}, {"no_room", no_room},
+  struct {
+    const char* name;
+    int (*run)();
+  } roles[] = {
+      {"worker", worker},
+      {"init", init_only},
+      {"bad_address", bad_address},
+      {"trap", trap},
+      {"hog", hog},
+      {"heir", heir},
+      {"out_of_memory", out_of_memory},
+      {"forked", forked},
+      {"foreign_handles", foreign_handles},
+      {"no_room", no_room},
       {"stuck", stuck},
+      {"freeing", freeing},
   };
   for (auto& r : roles) {
     if (name == r.name) {
