@@ -20,7 +20,7 @@ constexpr milliseconds kPause{40};
 nvmlReturn_t wait(const char* name, nvmlEventSet_t set, unsigned timeout_ms, nvmlEventData_t* data) {
   const auto end = steady_clock::now() + milliseconds(timeout_ms);
   const auto left = [end] {
-    return std::max(milliseconds(0), std::chrono::duration_cast<milliseconds>(end - steady_clock::now()));
+    return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(end - steady_clock::now()));  // never too short
   };
   for (;;) {
     const auto slice = std::min(left(), milliseconds(wire::kMaxNvmlWaitMs));
