@@ -112,13 +112,17 @@ Result<Fd> greet(const wire::Address& address, wire::Purpose purpose, const std:
 
 Result<std::unique_ptr<Channel>> Channel::connect(const wire::Address& address, wire::Purpose purpose,
                                                   const std::vector<uint8_t>& environment, PushHandler on_push) {
+  // A way to tell the transports apart where one is under suspicion, and to compare them.
+  const char* wish = getenv("NEARMETAL_TRANSPORT");
+  const bool socket = wish && strcmp(wish, "socket") == 0;
+  if (wish && *wish && !socket && strcmp(wish, "ring") != 0) {
+    return Error{"NEARMETAL_TRANSPORT=" + std::string(wish) + " is no transport: set it to ring or socket, or not at all."};
+  }
   wire::Token token;
   auto fd = greet(address, purpose, environment, {}, &token);
   if (!fd) return fd.error();
   bool is_unix = address.kind == wire::Address::Kind::unix_socket;
-  // A way to tell the transports apart where one is under suspicion, and to compare them.
-  const char* wish = getenv("NEARMETAL_TRANSPORT");
-  bool ring = purpose == wire::Purpose::cuda && (!wish || strcmp(wish, "socket") != 0);
+  bool ring = purpose == wire::Purpose::cuda && !socket;
   auto stream = wire::offer_transport(std::move(*fd), is_unix, ring);
   if (!stream) return Error{"The nearmetal server at " + address.text() + " closed the connection; look into its log."};
   return std::unique_ptr<Channel>(new Channel(address, std::move(stream), token, std::move(on_push)));

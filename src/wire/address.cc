@@ -71,6 +71,11 @@ std::string reason(const Address& address, int error) {
     case ENOENT:
       return "there is no such socket. Start one with `nearmetal serve --listen " + address.text() + "`.";
     case ECONNREFUSED:
+      if (!is_unix && !is_loopback(address)) {
+        const std::string port = std::to_string(address.port);
+        return "nothing listens there, and servers listen on loopback only. Use a tunnel: `ssh -fN -L " + port +
+               ":127.0.0.1:" + port + " " + address.host + "`, and tcp:127.0.0.1:" + port + ".";
+      }
       return "nothing listens there. Start one with `nearmetal serve --listen " + address.text() + "`.";
     case EACCES:
       return "the socket does not admit this user. Run as its owner, or let the server start with --group NAME.";

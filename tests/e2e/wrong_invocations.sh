@@ -99,3 +99,5 @@ rm -f "$SCRATCH/server.log"
 start_server
 until grep -q Listening "$SCRATCH/server.log"; do kill -0 "$SERVER_PID" || fail "the server has ended"; sleep 0.05; done
 gpus_ 0 'UUID'
+wrong 1 'NEARMETAL_TRANSPORT=pigeon is no transport: set it to ring or socket' \
+  env NEARMETAL_TRANSPORT=pigeon "$BIN/nearmetal" run --server "unix:$SCRATCH/s" -- "$BUILD/tests/programs/nm_demo_program"
