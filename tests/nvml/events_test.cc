@@ -58,25 +58,38 @@ TEST_F(SetTest, ARegistrationThatIsRefusedLeavesTheSetAsItWas) {
   EXPECT_EQ(1u, data.eventType);
 }
 
-TEST_F(SetTest, AWaitLastsAsLongAsItWasToldAndTheOtherThreadsAreHeard) {
+TEST_F(SetTest, AWaitThatTimesOutLastsAsLongAsItWasToldAndWritesNothing) {
   const auto start = steady_clock::now();
-  std::atomic<bool> over{false};
-  nvmlReturn_t result = NVML_SUCCESS;
-  nvmlEventData_t data{nullptr, 77, 0, 0, 0};
+  nvmlEventData_t data{nullptr, 77, 78, 79, 80};
+  EXPECT_EQ(NVML_ERROR_TIMEOUT, nvmlEventSetWait_v2(set, &data, 300));
+  EXPECT_GE(steady_clock::now() - start, milliseconds(300));
+  EXPECT_EQ(nullptr, data.device);
+  EXPECT_EQ(77u, data.eventType);
+  EXPECT_EQ(78u, data.eventData);
+  EXPECT_EQ(79u, data.gpuInstanceId);
+  EXPECT_EQ(80u, data.computeInstanceId);
+}
+
+// Were they kept out until the wait is over, the event would come too late for it.
+TEST_F(SetTest, TheOtherThreadsAreHeardDuringAWait) {
+  std::atomic<bool> started{false};
+  nvmlReturn_t result = NVML_ERROR_UNKNOWN;
+  nvmlEventData_t data{};
   std::thread waiting([&] {
-    result = nvmlEventSetWait_v2(set, &data, 600);
-    over = true;
+    started = true;
+    result = nvmlEventSetWait_v2(set, &data, 60'000);
   });
-  int answers = 0;
-  for (unsigned index = 9; !over && answers < 100; answers++) {
+  while (!started) std::this_thread::yield();
+  std::this_thread::sleep_for(milliseconds(20));
+  for (int i = 0; i < 100; i++) {
+    unsigned index = 9;
     EXPECT_EQ(NVML_SUCCESS, nvmlDeviceGetIndex(device(1), &index));
     EXPECT_EQ(1u, index);
   }
-  EXPECT_GT(answers, 1) << "the wait kept them out";  // one may have been there first
+  EXPECT_EQ(NVML_SUCCESS, nvmlDeviceRegisterEvents(device(0), 4, set));
   waiting.join();
-  EXPECT_EQ(NVML_ERROR_TIMEOUT, result);
-  EXPECT_EQ(77u, data.eventType) << "a wait that fails writes nothing";
-  EXPECT_GE(steady_clock::now() - start, milliseconds(600));
+  EXPECT_EQ(NVML_SUCCESS, result);
+  EXPECT_EQ(4u, data.eventType);
 }
 
 TEST_F(SetTest, AnEventEndsAWaitThatIsUnderWay) {
