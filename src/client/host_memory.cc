@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +17,7 @@
 #include <set>
 #include <vector>
 
+#include "base/memory_file.h"
 #include "client/call.h"
 #include "client/client.h"
 #include "client/context.h"
@@ -48,6 +49,18 @@ CUresult remote_host_share(uint64_t address, uint64_t size, unsigned flags, bool
   return call.reply().bad() ? call.malformed() : CUDA_SUCCESS;
 }
 
+// Said once: a program that tries again would say it again and again.
+CUresult say_no_room(uint64_t size) {
+  const int error = errno;
+  static std::atomic<bool> said{false};
+  if (said.exchange(true)) return CUDA_ERROR_OUT_OF_MEMORY;
+  const char* hint =
+      error == EFBIG ? " It is shared with the server as a file: raise the limit on files (ulimit -f)." : "";
+  fprintf(stderr, "nearmetal: there is no room for %llu bytes of pinned or managed host memory: %s.%s\n",
+          static_cast<unsigned long long>(size), strerror(error), hint);
+  return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
 // Allocates at an address that is free on both sides.
 CUresult allocate(void** out, size_t size, unsigned flags, bool managed) {
   if (CUresult e = enter()) return e;
@@ -58,8 +71,8 @@ CUresult allocate(void** out, size_t size, unsigned flags, bool managed) {
   uint64_t length = round_up(size, kPage);
   Fd memory;
   if (share) {
-    memory.reset(static_cast<int>(syscall(SYS_memfd_create, "nearmetal-host", MFD_CLOEXEC)));
-    if (!memory || ftruncate(memory.get(), static_cast<off_t>(length)) != 0) return CUDA_ERROR_OUT_OF_MEMORY;
+    memory = make_memory_file("nearmetal-host", length);
+    if (!memory) return say_no_room(length);
   }
   for (int i = 0; i < kPlacesToTry; i++) {
     uint64_t at = g_next.load(), step = round_up(length, kSpacing) + kSpacing;

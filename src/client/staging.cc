@@ -83,8 +83,8 @@ void give_back(Slot* slot) {
   slot->held = false;
 }
 
-// A slot for the caller alone. What cannot be had is an error; then the copy has not begun.
-CUresult take_slot(Slot** out) {
+// A slot for the caller alone; null where there is no memory for another one, and all that there are have an owner.
+CUresult take_slot(Slot** out, bool may_grow = true) {
   const uint64_t context = current_context();
   Slot* oldest = nullptr;
   {
@@ -101,7 +101,7 @@ CUresult take_slot(Slot** out) {
       }
       if (!oldest) oldest = s.get();
     }
-    if (mine.size() >= kMostSlots && oldest)
+    if ((mine.size() >= kMostSlots || !may_grow) && oldest)
       oldest->held = true;
     else
       oldest = nullptr;
@@ -114,8 +114,10 @@ CUresult take_slot(Slot** out) {
     if (e != CUDA_SUCCESS) give_back(oldest);
     return e;
   }
+  *out = nullptr;
+  if (!may_grow) return CUDA_SUCCESS;
   std::unique_ptr<Slot> fresh;
-  if (CUresult e = make_slot(&fresh)) return e;
+  if (make_slot(&fresh) != CUDA_SUCCESS) return take_slot(out, false);
   fresh->held = true;
   *out = fresh.get();
   std::lock_guard lock(g_mutex);
@@ -131,7 +133,7 @@ CUresult post(Slot& slot, CUdeviceptr device, size_t size, CUstream stream, bool
 // Not every driver writes marks: the first slot finds out.
 Support find_out(CUstream stream) {
   Slot* slot;
-  if (take_slot(&slot) != CUDA_SUCCESS) return Support::unknown;
+  if (take_slot(&slot) != CUDA_SUCCESS || !slot) return Support::unknown;
   CUresult e = post(*slot, 0, 0, stream, true);
   if (e == CUDA_SUCCESS) e = wait_for(*slot, stream);
   if (e != CUDA_SUCCESS) slot->last = 0;
@@ -161,7 +163,8 @@ bool stage_to_device(CUdeviceptr dst, const void* src, size_t size, CUstream str
   for (size_t done = 0; done < size;) {
     const size_t n = piece(done, size);
     Slot* slot;
-    if ((*result = take_slot(&slot)) != CUDA_SUCCESS) return done != 0;
+    if ((*result = take_slot(&slot)) != CUDA_SUCCESS) return true;
+    if (!slot) return false;
     parallel_copy(slot->bytes(), from + done, n);
     *result = post(*slot, dst + done, n, stream, true);
     give_back(slot);
@@ -184,15 +187,14 @@ bool stage_from_device(void* dst, CUdeviceptr src, size_t size, CUstream stream,
     while (result == CUDA_SUCCESS && asked < size && coming.size() < kAhead) {
       const size_t n = piece(asked, size);
       Slot* slot;
-      if ((result = take_slot(&slot)) != CUDA_SUCCESS) {
-        if (asked == 0) return false;
-        break;
-      }
+      if ((result = take_slot(&slot)) != CUDA_SUCCESS) break;
+      if (!slot && coming.empty()) return false;
+      if (!slot) break;
       coming.push_back({slot, asked, n});
       result = post(*slot, src + asked, n, stream, false);
       asked += n;
     }
-    if (coming.empty()) break;
+    if (coming.empty()) break;  // it failed before anything was asked for
     Coming next = coming.front();
     coming.pop_front();
     if (result == CUDA_SUCCESS) result = wait_for(*next.slot, stream);

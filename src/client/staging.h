@@ -11,7 +11,7 @@
 
 namespace nm::client {
 
-// Both return false if nothing was done, because such a copy had better go through the channel.
+// Both return false if such a copy had better go through the channel, the whole of it: what was done stays right.
 //
 // Returns when the program's bytes may change.
 bool stage_to_device(CUdeviceptr dst, const void* src, size_t size, CUstream stream, CUresult* result);

@@ -14,6 +14,8 @@
 #include <array>
 #include <atomic>
 
+#include "base/memory_file.h"
+
 namespace nm::wire {
 namespace {
 
@@ -246,16 +248,15 @@ bool make_ring(TransportOffer* offer, Descriptors* out, Mapping* memory) {
   offer->to_server = kToServer;
   offer->to_client = kToClient;
   Descriptors& d = *out;
-  d[kMemory].reset(memfd_create("nearmetal-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  const auto size = static_cast<size_t>(memory_size(*offer));
+  d[kMemory] = make_memory_file("nearmetal-ring", size, MFD_ALLOW_SEALING);
   for (int i = kServerData; i < kDescriptors; i++) d[i].reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   for (auto& fd : d) {
     if (!fd) return false;
   }
-  // Nobody can cut it short under the other's feet; and its pages are there, or we learn now that they cannot be.
-  auto size = static_cast<off_t>(memory_size(*offer));
-  if (ftruncate(d[kMemory].get(), size) || fallocate(d[kMemory].get(), 0, 0, size)) return false;
+  // Nobody can cut it short under the other's feet.
   if (fcntl(d[kMemory].get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) return false;
-  *memory = Mapping(d[kMemory].get(), static_cast<size_t>(size));
+  *memory = Mapping(d[kMemory].get(), size);
   return memory->base();
 }
 

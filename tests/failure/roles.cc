@@ -247,10 +247,7 @@ int freeing() {
 }  // namespace
 
 bool run_role(const std::string& name, int* status) {
-  struct {
-    const char* name;
-    int (*run)();
-  } roles[] = {
+  std::vector<Role> roles = {
       {"worker", worker},
       {"init", init_only},
       {"bad_address", bad_address},
@@ -264,6 +261,7 @@ bool run_role(const std::string& name, int* status) {
       {"stuck", stuck},
       {"freeing", freeing},
   };
+  roles.insert(roles.end(), room_roles().begin(), room_roles().end());
   for (auto& r : roles) {
     if (name == r.name) {
       *status = r.run();

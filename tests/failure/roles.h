@@ -2,6 +2,13 @@
 #pragma once
 
 #include <string>
+#include <vector>
+
+struct Role {
+  const char* name;
+  int (*run)();
+};
+const std::vector<Role>& room_roles();
 
 // 0 and true if `name` is a role.
 bool run_role(const std::string& name, int* status);
