@@ -15,6 +15,7 @@
 #include "client/function.h"
 #include "client/handles.h"
 #include "client/image.h"
+#include "client/image_load.h"
 #include "client/memory.h"
 #include "remote.h"
 
@@ -40,14 +41,13 @@ CUresult load(uint64_t* out, Kind kind, LoadForm form, const void* image, const 
   Image measured = measure_image(image);
   if (!measured.data) return CUDA_ERROR_INVALID_IMAGE;
   uint64_t handle = draw_handle(kind);
-  int status = 0;
+  CUresult status = CUDA_SUCCESS;
   std::vector<uint8_t> logs;
-  uint32_t how = static_cast<uint32_t>(form) | (measured.wrapped ? kWrapped : 0);
-  CUresult result = remote::nm_module_load(handle, how, options.encoded().data(), options.encoded().size(), measured.data,
-                                           measured.size, &status, &logs);
+  const uint32_t how = static_cast<uint32_t>(form) | (measured.wrapped ? kWrapped : 0);
+  CUresult result = load_image(handle, how, options, measured, &status, &logs);
   if (result == CUDA_SUCCESS) {
     options.give_back(logs);
-    result = static_cast<CUresult>(status);
+    result = status;
   }
   if (result != CUDA_SUCCESS) {
     release_handle(kind, handle);
@@ -132,6 +132,23 @@ JitOptions::JitOptions(unsigned count, const CUjit_option* options, void** value
     auto* bytes = reinterpret_cast<const uint8_t*>(&o);
     encoded_.insert(encoded_.end(), bytes, bytes + sizeof o);
   }
+}
+
+bool JitOptions::only_report() const {
+  for (unsigned i = 0; i < count_; i++) {
+    switch (static_cast<int>(options_[i])) {
+      case CU_JIT_WALL_TIME:
+      case CU_JIT_INFO_LOG_BUFFER:
+      case CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES:
+      case CU_JIT_ERROR_LOG_BUFFER:
+      case CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES:
+      case CU_JIT_LOG_VERBOSE:
+        break;
+      default:
+        return false;
+    }
+  }
+  return true;
 }
 
 void JitOptions::give_back(const std::vector<uint8_t>& logs) const {

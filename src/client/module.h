@@ -14,6 +14,8 @@ class JitOptions {
   JitOptions(unsigned count, const CUjit_option* options, void** values);
   bool valid() const { return valid_; }
   const std::vector<uint8_t>& encoded() const { return encoded_; }
+  // Nothing in them has a say in what is compiled, and from what.
+  bool only_report() const;
   // Writes logs, sizes and times to where the program wants them.
   void give_back(const std::vector<uint8_t>& logs) const;
 

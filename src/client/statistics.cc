@@ -20,6 +20,9 @@ struct Cost {
 using Costs = std::array<Cost, kOps>;
 Costs* g_costs = nullptr;
 
+constinit std::atomic<uint64_t> g_images_sent{0}, g_image_bytes_sent{0}, g_images_found{0}, g_image_bytes_found{0},
+    g_image_bytes_left_out{0};
+
 void add(std::atomic<uint64_t>& to, uint64_t n) { to.fetch_add(n, std::memory_order_relaxed); }
 unsigned long long number(const std::atomic<uint64_t>& n) { return n.load(std::memory_order_relaxed); }
 
@@ -46,6 +49,18 @@ void Statistics::waited(uint16_t op, uint64_t bytes_out, uint64_t bytes_in, uint
   add(c.microseconds, microseconds);
 }
 
+void Statistics::image_sent(uint64_t bytes) {
+  add(g_images_sent, 1);
+  add(g_image_bytes_sent, bytes);
+}
+
+void Statistics::image_found(uint64_t bytes) {
+  add(g_images_found, 1);
+  add(g_image_bytes_found, bytes);
+}
+
+void Statistics::image_left_out(uint64_t bytes) { add(g_image_bytes_left_out, bytes); }
+
 void Statistics::print(const Channel& channel, uint64_t local) {
   if (!wanted()) return;
   std::vector<uint16_t> used;
@@ -64,6 +79,13 @@ void Statistics::print(const Channel& channel, uint64_t local) {
     const Cost& c = (*g_costs)[op];
     fprintf(stderr, "nearmetal: %-36s %10llu %10llu %14llu %14llu %12.3f\n", op_name(op), number(c.posted), number(c.waited),
             number(c.bytes_out), number(c.bytes_in), static_cast<double>(number(c.microseconds)) / 1000);
+  }
+  if (number(g_images_sent) + number(g_images_found)) {
+    fprintf(stderr,
+            "nearmetal: images_sent=%llu image_bytes_sent=%llu images_found=%llu image_bytes_found=%llu "
+            "image_bytes_left_out=%llu\n",
+            number(g_images_sent), number(g_image_bytes_sent), number(g_images_found), number(g_image_bytes_found),
+            number(g_image_bytes_left_out));
   }
   const Counters& sums = channel.counters();
   const uint64_t posted = sums.posted, waited = sums.waited;

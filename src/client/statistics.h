@@ -17,7 +17,13 @@ class Statistics {
   static void posted(uint16_t op, uint64_t bytes_out);
   static void waited(uint16_t op, uint64_t bytes_out, uint64_t bytes_in, uint64_t microseconds);
 
-  // A line for each function that went to the server, those that were waited for longest first, and a line of sums.
+  // Images that travelled, that the server had, and bytes of images that no device there can use. Counted always.
+  static void image_sent(uint64_t bytes);
+  static void image_found(uint64_t bytes);
+  static void image_left_out(uint64_t bytes);
+
+  // A line for each function that went to the server, those that were waited for longest first, a line about
+  // images, if any did not go through shared memory, and a line of sums.
   // `local`: calls that were answered here.
   static void print(const Channel& channel, uint64_t local);
 

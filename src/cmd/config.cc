@@ -119,6 +119,8 @@ void ServeSettings::fill_from(const ServeSettings& other) {
   take(warm, other.warm);
   take(max_sessions, other.max_sessions);
   take(drain_seconds, other.drain_seconds);
+  take(image_cache, other.image_cache);
+  take(image_cache_size, other.image_cache_size);
   take(log_level, other.log_level);
 }
 
@@ -132,6 +134,8 @@ Result<ServeSettings> read_serve_config(const std::string& path) {
                                         {"warm", {"a whole number", into(settings.warm)}},
                                         {"max_sessions", {"a whole number", into(settings.max_sessions)}},
                                         {"drain_seconds", {"a whole number", into(settings.drain_seconds)}},
+                                        {"image_cache", {"a string", into(settings.image_cache)}},
+                                        {"image_cache_size", {"a whole number", into(settings.image_cache_size)}},
                                         {"log_level", {"a string", into(settings.log_level)}},
                                     });
   if (!read) return read.error();

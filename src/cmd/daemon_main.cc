@@ -4,6 +4,7 @@
 #include "base/version.h"
 #include "cmd/driver_choice.h"
 #include "cmd/serve_options.h"
+#include "server/image_cache.h"
 #include "server/worker.h"
 
 namespace nm::cmd {
@@ -17,9 +18,25 @@ int worker(const Args& args) {
   app.add_option("--driver", options.driver)->required();
   app.add_option("--nvml", options.nvml_driver);
   app.add_flag("--no-cuda", no_cuda);
+  app.add_option("--image-cache", options.image_cache);
+  app.add_option("--image-cache-bytes", options.image_cache_bytes);
   if (const auto status = parse(app, args)) return *status;
   options.init_cuda = !no_cuda;
   return server::worker_main(options);
+}
+
+// The directory, if workers will be able to use it. A server without one serves, it only asks for images again.
+std::string usable_image_cache(const ServePlan& plan) {
+  if (plan.image_cache_bytes == 0) return "";
+  if (plan.image_cache.empty()) {
+    log::info("Images are not kept: there is neither XDG_CACHE_HOME nor HOME. --image-cache names a directory.");
+    return "";
+  }
+  if (auto cache = server::ImageCache::open(plan.image_cache, plan.image_cache_bytes); !cache) {
+    log::warn(cache.error().message + " Until then images are not kept.");
+    return "";
+  }
+  return plan.image_cache;
 }
 
 int serve(const Args& args) {
@@ -50,6 +67,10 @@ int serve(const Args& args) {
   plan->daemon.pool.command = {"nearmetald", "--worker", "--driver", drivers->cuda};
   if (!drivers->nvml.empty()) {
     plan->daemon.pool.command.insert(plan->daemon.pool.command.end(), {"--nvml", drivers->nvml});
+  }
+  if (const auto cache = usable_image_cache(*plan); !cache.empty()) {
+    plan->daemon.pool.command.insert(plan->daemon.pool.command.end(),
+                                     {"--image-cache", cache, "--image-cache-bytes", std::to_string(plan->image_cache_bytes)});
   }
   if (const auto served = server::serve(plan->daemon); !served) return fail(served.error().message);
   return 0;

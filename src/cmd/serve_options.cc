@@ -1,6 +1,7 @@
 #include "cmd/serve_options.h"
 
 #include <fmt/format.h>
+#include <stdlib.h>
 
 #include <algorithm>
 #include <thread>
@@ -35,6 +36,18 @@ CLI::Validator whole_number() {
       "");
 }
 
+// Of systemd's making, else the user's; empty: this process has neither.
+std::string standard_image_cache() {
+  const auto absolute = [](const char* name) -> std::string {
+    const char* value = ::getenv(name);
+    return value && value[0] == '/' ? value : "";
+  };
+  if (const std::string given = absolute("CACHE_DIRECTORY"); !given.empty()) return given.substr(0, given.find(':')) + "/images";
+  if (const std::string cache = absolute("XDG_CACHE_HOME"); !cache.empty()) return cache + "/nearmetal/images";
+  if (const std::string home = absolute("HOME"); !home.empty()) return home + "/.cache/nearmetal/images";
+  return "";
+}
+
 }  // namespace
 
 void add_serve_flags(CLI::App& app, ServeSettings& flags, std::string& config_path) {
@@ -56,10 +69,15 @@ void add_serve_flags(CLI::App& app, ServeSettings& flags, std::string& config_pa
   number("--warm", flags.warm, "workers kept ready for sessions to come (default 2)");
   number("--max-sessions", flags.max_sessions, "refuse more sessions than this (default 0: no limit)");
   number("--drain-seconds", flags.drain_seconds, "how long a stop waits for sessions (default 10)");
+  app.add_option("--image-cache", flags.image_cache,
+                 "where kernel images that came over TCP are kept for programs to come (default: nearmetal/images in "
+                 "XDG_CACHE_HOME or ~/.cache)")
+      ->type_name("DIR");
+  number("--image-cache-size", flags.image_cache_size, "MiB that they may take together (default 1024; 0: keep none)");
   app.add_option("--log-level", flags.log_level, "debug, info (the default), warn or error")->type_name("LEVEL");
   app.add_option("--config", config_path,
-                 "TOML file that may set listen, group, driver, nvml, warm, max_sessions, drain_seconds and log_level; "
-                 "a flag wins over its key")
+                 "TOML file that may set listen, group, driver, nvml, warm, max_sessions, drain_seconds, image_cache, "
+                 "image_cache_size and log_level; a flag wins over its key")
       ->type_name("FILE");
 }
 
@@ -90,10 +108,20 @@ Result<ServePlan> plan_serve(const ServeSettings& settings, const std::string& f
   for (const auto* number : {&warm, &sessions, &drain}) {
     if (!*number) return number->error();
   }
+  const auto cache_size = within(option("image_cache_size"), settings.image_cache_size, 1024, 1 << 24);
+  if (!cache_size) return cache_size.error();
+  if (settings.image_cache && !settings.image_cache->starts_with("/")) {
+    return Error{fmt::format("{} is \"{}\"; it must be an absolute path. --image-cache-size 0 keeps no images.",
+                             option("image_cache"), *settings.image_cache)};
+  }
   const auto level = level_named(option("log_level"), settings.log_level.value_or("info"));
   if (!level) return level.error();
 
   plan.log_level = *level;
+  plan.image_cache = settings.image_cache.value_or(standard_image_cache());
+  // Clients on this machine's Unix sockets never ask for one.
+  const bool far = !std::all_of(plan.daemon.listen.begin(), plan.daemon.listen.end(), is_unix);
+  plan.image_cache_bytes = far ? static_cast<uint64_t>(*cache_size) << 20 : 0;
   plan.daemon.group = settings.group.value_or("");
   plan.daemon.max_sessions = static_cast<size_t>(*sessions);
   plan.daemon.drain = std::chrono::seconds(*drain);

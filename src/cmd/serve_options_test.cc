@@ -63,6 +63,23 @@ TEST(ServeOptions, AValueFromTheFileIsNamedWithTheFile) {
   EXPECT_EQ(plan.error().message.find("/etc/nm.toml: drain_seconds is -1"), 0u) << plan.error().message;
 }
 
+TEST(ServeOptions, ImagesAreKeptForClientsOverTcpOnly) {
+  const auto bytes = [](const ServeSettings& settings) {
+    const auto plan = plan_serve(settings);
+    return plan ? plan->image_cache_bytes : ~uint64_t{0};
+  };
+  EXPECT_EQ(bytes(settings_of({"--listen", "unix:/a"})), 0u);
+  EXPECT_EQ(bytes(settings_of({"--listen", "unix:/a", "--listen", "tcp:127.0.0.1:4000"})), 1ull << 30);
+  EXPECT_EQ(bytes(settings_of({"--listen", "tcp:127.0.0.1:4000", "--image-cache-size", "7"})), 7ull << 20);
+  EXPECT_EQ(bytes(settings_of({"--listen", "tcp:127.0.0.1:4000", "--image-cache-size", "0"})), 0u);
+  const auto plan = plan_serve(settings_of({"--listen", "tcp:127.0.0.1:4000", "--image-cache", "/var/x"}));
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->image_cache, "/var/x");
+  EXPECT_NE(complaint({.image_cache = "here"}).find("--image-cache is \"here\"; it must be an absolute path"),
+            std::string::npos);
+  EXPECT_NE(complaint({.image_cache_size = -1}).find("--image-cache-size is -1"), std::string::npos);
+}
+
 TEST(ServeOptions, AGroupWithoutAUnixSocketIsRefused) {
   EXPECT_NE(complaint({.listen = {{"tcp:127.0.0.1:4000"}}, .group = "gpu"}).find("--group: there is no Unix socket"),
             std::string::npos);

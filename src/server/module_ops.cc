@@ -1,17 +1,20 @@
 // Modules, libraries, functions and the driver's linker.
+#include <algorithm>
 #include <cstring>
 
 #include "server/image.h"
 #include "server/session.h"
 #include "server_args.h"
 #include "wire/facts.h"
+#include "wire/image_name.h"
 
 namespace nm::server {
 namespace {
 
 constexpr uint64_t kMaxImage = 4ull << 30;
 constexpr size_t kMaxLog = 1 << 20;
-constexpr uint32_t kWrapped = 0x100;
+constexpr uint32_t kWrapped = 0x100, kKeep = 0x200;
+enum Known : uint32_t { kUnknown = 0, kKnown = 1, kKeepsNone = 2 };
 enum Form : uint32_t { kModule = 0, kFatbinary = 1, kLibrary = 2 };
 
 struct WireOption {
@@ -94,6 +97,66 @@ const void* keep_image(Session& s, std::vector<uint8_t> image) {
   return s.images().back().data();
 }
 
+// One image on its way into the driver, wherever its bytes came from.
+class Load {
+ public:
+  Load(Session& s, uint64_t handle, uint32_t form, std::span<const uint8_t> options)
+      : s_(s), handle_(handle), form_(form & ~kWrapped), wrapped_(form & kWrapped), options_(options) {}
+
+  bool acceptable() const {
+    if (form_ > kLibrary || !options_.acceptable()) return false;
+    return form_ == kLibrary ? s_.tables().library.free_slot(handle_) : s_.tables().module.free_slot(handle_);
+  }
+  // Without what is put behind it; as long as the session lives, if the driver took it.
+  std::span<const uint8_t> image() const { return image_; }
+
+  CUresult run(std::vector<uint8_t> bytes, int32_t* status, std::vector<uint8_t>* logs) {
+    const DriverTable& d = s_.driver();
+    if (form_ == kLibrary && !d.cuLibraryLoadData) return CUDA_ERROR_NOT_SUPPORTED;
+    const size_t size = bytes.size();
+    bytes.push_back(0);  // PTX ends with a zero whatever the client sent
+    if (image_may_print(bytes)) s_.may_print();
+    const void* image = keep_image(s_, std::move(bytes));
+    image_ = {static_cast<const uint8_t*>(image), size};
+    Wrapper wrapper;
+    wrapper.fatbin = image;
+    if (wrapped_) {
+      auto* raw = reinterpret_cast<const uint8_t*>(&wrapper);
+      image = keep_image(s_, std::vector<uint8_t>(raw, raw + sizeof wrapper));
+    }
+    CUmodule module = nullptr;
+    CUlibrary library = nullptr;
+    if (form_ == kLibrary) {
+      CUlibraryOption preserved = CU_LIBRARY_BINARY_IS_PRESERVED;
+      void* yes = reinterpret_cast<void*>(1);
+      *status = d.cuLibraryLoadData(&library, image, options_.options(), options_.values(), options_.count(), &preserved,
+                                    &yes, 1);
+    } else if (form_ == kFatbinary) {
+      *status = d.cuModuleLoadFatBinary(&module, image);
+    } else {
+      *status = d.cuModuleLoadDataEx(&module, image, options_.count(), options_.options(), options_.values());
+    }
+    options_.write(logs);
+    if (*status == CUDA_SUCCESS) {
+      if (form_ == kLibrary) s_.tables().library.bind(handle_, library);
+      else s_.tables().module.bind(handle_, module);
+    } else {
+      s_.images().pop_back();
+      if (wrapped_) s_.images().pop_back();
+      image_ = {};
+    }
+    return CUDA_SUCCESS;
+  }
+
+ private:
+  Session& s_;
+  uint64_t handle_;
+  uint32_t form_;
+  bool wrapped_;
+  Options options_;
+  std::span<const uint8_t> image_;
+};
+
 template <typename Attribute, typename Parameter>
 std::vector<uint8_t> function_facts(const char* name, Attribute&& get_attribute, Parameter&& get_parameter) {
   wire::FunctionFacts f;
@@ -142,49 +205,31 @@ std::vector<uint8_t> facts_of_kernel(Session& s, CUkernel kernel, const char* na
 namespace hand {
 
 CUresult nm_module_load(Session& s, args::nm_module_load& a, outs::nm_module_load& o) {
-  const DriverTable& d = s.driver();
   if (a.image_size != s.record().bulk || a.image_size == 0 || a.image_size > kMaxImage) return CUDA_ERROR_INVALID_VALUE;
-  uint32_t form = a.form & ~kWrapped;
-  bool library = form == kLibrary;
-  if (form > kLibrary || !(library ? s.tables().library.free_slot(a.handle) : s.tables().module.free_slot(a.handle))) {
-    return CUDA_ERROR_INVALID_VALUE;
-  }
-  Options options(a.options);
-  if (!options.acceptable()) return CUDA_ERROR_INVALID_VALUE;
+  Load load(s, a.handle, a.form & ~kKeep, a.options);
+  if (!load.acceptable()) return CUDA_ERROR_INVALID_VALUE;
   std::vector<uint8_t> bytes;
   if (!s.read_bulk(a.image_size, &bytes)) return CUDA_ERROR_UNKNOWN;
-  bytes.push_back(0);  // PTX ends with a zero whatever the client sent
-  if (image_may_print(bytes)) s.may_print();
-  const void* image = keep_image(s, std::move(bytes));
-  Wrapper wrapper;
-  wrapper.fatbin = image;
-  if (a.form & kWrapped) {
-    auto* raw = reinterpret_cast<const uint8_t*>(&wrapper);
-    image = keep_image(s, std::vector<uint8_t>(raw, raw + sizeof wrapper));
+  const CUresult result = load.run(std::move(bytes), &o.status, &o.logs);
+  // What the driver refuses is not worth keeping.
+  if (result == CUDA_SUCCESS && o.status == CUDA_SUCCESS && (a.form & kKeep)) s.image_cache().store(load.image());
+  return result;
+}
+
+CUresult nm_image_load(Session& s, args::nm_image_load& a, outs::nm_image_load& o) {
+  o.known = s.image_cache().keeps() ? kUnknown : kKeepsNone;
+  Load load(s, a.handle, a.form, a.options);
+  wire::Digest name, proof;
+  if (!load.acceptable() || a.name.size() != name.size() || a.proof.size() != proof.size()) {
+    return CUDA_ERROR_INVALID_VALUE;
   }
-  CUmodule module = nullptr;
-  CUlibrary lib = nullptr;
-  CUresult status;
-  if (library) {
-    if (!d.cuLibraryLoadData) return CUDA_ERROR_NOT_SUPPORTED;
-    CUlibraryOption preserved = CU_LIBRARY_BINARY_IS_PRESERVED;
-    void* yes = reinterpret_cast<void*>(1);
-    status = d.cuLibraryLoadData(&lib, image, options.options(), options.values(), options.count(), &preserved, &yes, 1);
-  } else if (form == kFatbinary) {
-    status = d.cuModuleLoadFatBinary(&module, image);
-  } else {
-    status = d.cuModuleLoadDataEx(&module, image, options.count(), options.options(), options.values());
-  }
-  o.status = status;
-  options.write(&o.logs);
-  if (status == CUDA_SUCCESS) {
-    if (library) s.tables().library.bind(a.handle, lib);
-    else s.tables().module.bind(a.handle, module);
-  } else {
-    s.images().pop_back();
-    if (a.form & kWrapped) s.images().pop_back();
-  }
-  return CUDA_SUCCESS;
+  std::copy(a.name.begin(), a.name.end(), name.begin());
+  std::copy(a.proof.begin(), a.proof.end(), proof.begin());
+  auto image = s.image_cache().find(name, a.image_size);
+  // Who cannot show that he has the image is told what he would be told if nobody had it.
+  if (!image || wire::image_proof(s.token(), name, *image) != proof) return CUDA_SUCCESS;
+  o.known = kKnown;
+  return load.run(std::move(*image), &o.status, &o.logs);
 }
 
 CUresult nm_function_info(Session& s, args::nm_function_info& a, outs::nm_function_info& o) {

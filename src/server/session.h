@@ -18,6 +18,7 @@
 #include "server/connection.h"
 #include "server/host_functions.h"
 #include "server/host_ranges.h"
+#include "server/image_cache.h"
 #include "server/output.h"
 #include "server/staging.h"
 #include "server/stream_use.h"
@@ -30,6 +31,11 @@ class Session {
  public:
   Session(const DriverTable& driver, Connection connection, HostFunctions& host_functions);
   ~Session();
+  // Before run(): what the client knows the session by, and where images outlive it. Else the session keeps no image.
+  void keep_images(const wire::Token& token, ImageCache cache) {
+    token_ = token;
+    image_cache_ = std::move(cache);
+  }
   // Until the client goes or breaks the protocol.
   void run();
 
@@ -44,6 +50,8 @@ class Session {
 
   // Images that the driver may still read, and what belongs to a linker until it is destroyed.
   std::deque<std::vector<uint8_t>>& images() { return images_; }
+  ImageCache& image_cache() { return image_cache_; }
+  const wire::Token& token() const { return token_; }
   std::map<CUlinkState, std::shared_ptr<void>>& linker_options() { return linker_options_; }
 
   // Managed variables of modules, by address: the only memory of this process outside host_ranges() that a client reads.
@@ -132,6 +140,8 @@ class Session {
   std::map<CUdevice, CUcontext> primary_contexts_;
   std::map<uint64_t, uint64_t> managed_variables_;
   std::deque<std::vector<uint8_t>> images_;
+  ImageCache image_cache_;
+  wire::Token token_;
   std::map<CUlinkState, std::shared_ptr<void>> linker_options_;
 
   wire::RecordHeader record_{};

@@ -150,6 +150,11 @@ int worker_main(const WorkerOptions& options) {
   }
   if (auto stream = wire::accept_transport(std::move(connection), unix_socket)) {
     Session session(driver, Connection(std::move(stream)), host_functions);
+    if (!options.image_cache.empty()) {
+      if (auto cache = ImageCache::open(options.image_cache, options.image_cache_bytes)) {
+        session.keep_images(assignment.hello.token, std::move(*cache));
+      }
+    }
     session.run();
   }
   // The process is the session: the driver takes back all it holds, faster than we could object by object.

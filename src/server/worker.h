@@ -26,6 +26,8 @@ struct WorkerOptions {
   std::string driver;       // path of the libcuda.so.1 to serve
   std::string nvml_driver;  // path of the libnvidia-ml.so.1 to serve; empty: none
   bool init_cuda = true;    // false for NVML sessions
+  std::string image_cache;  // directory of images that clients sent (server/image_cache.h); empty: none
+  uint64_t image_cache_bytes = 0;
 };
 
 // Runs until the session ends. The result is the process's exit status.
