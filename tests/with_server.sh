@@ -31,7 +31,7 @@ listens() {
 start() {
   address=unix:$scratch/s
   if [ $tcp = 1 ]; then port=$(free_port) && address=tcp:127.0.0.1:$port; fi
-  "$build/bin/nearmetald" --listen "$address" --driver "${NM_DRIVER:-soft}" --log-level warn 2>"$scratch/log" &
+  "$build/bin/nearmetald" --listen "$address" --driver "${NM_DRIVER:-soft}" --image-cache "$scratch/images" --log-level warn 2>"$scratch/log" &
   server=$!
   for _ in $(seq 300); do
     listens && return 0

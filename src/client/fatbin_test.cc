@@ -32,7 +32,8 @@ std::vector<uint8_t> fat(const std::vector<Made>& entries, uint32_t entry_header
   return out;
 }
 
-std::vector<uint8_t> part_of(const std::vector<uint8_t>& image, std::vector<Architecture> devices, bool keep_ptx = false) {
+std::vector<uint8_t> part_of(const std::vector<uint8_t>& image, std::vector<Architecture> devices,
+                             bool keep_ptx = false) {
   return needed_part({image.data(), image.size()}, devices, keep_ptx);
 }
 

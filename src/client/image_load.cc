@@ -87,7 +87,8 @@ class Loader {
   CUresult send(std::span<const uint8_t> image, uint32_t how) {
     int status = 0;
     const auto& o = options_.encoded();
-    if (CUresult e = remote::nm_module_load(handle_, how, o.data(), o.size(), image.data(), image.size(), &status, logs_)) {
+    if (CUresult e =
+            remote::nm_module_load(handle_, how, o.data(), o.size(), image.data(), image.size(), &status, logs_)) {
       return e;
     }
     *status_ = static_cast<CUresult>(status);
@@ -111,7 +112,8 @@ CUresult load_image(uint64_t handle, uint32_t how, const JitOptions& options, co
   if (Client::get()->channel().shares_memory()) {
     int answer = 0;
     const auto& o = options.encoded();
-    const CUresult e = remote::nm_module_load(handle, how, o.data(), o.size(), whole.data(), whole.size(), &answer, logs);
+    const CUresult e =
+        remote::nm_module_load(handle, how, o.data(), o.size(), whole.data(), whole.size(), &answer, logs);
     *status = static_cast<CUresult>(answer);
     return e;
   }

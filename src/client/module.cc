@@ -296,7 +296,8 @@ NM_EXPORT CUresult cuLibraryLoadData(CUlibrary* library, const void* code, CUjit
     if (options[i] > CU_LIBRARY_BINARY_IS_PRESERVED) return CUDA_ERROR_INVALID_VALUE;
   }
   uint64_t handle;
-  if (CUresult e = load(&handle, Kind::library, LoadForm::library, code, JitOptions(jit_count, jit, jit_values))) return e;
+  if (CUresult e = load(&handle, Kind::library, LoadForm::library, code, JitOptions(jit_count, jit, jit_values)))
+    return e;
   *library = from_handle<CUlibrary>(handle);
   return CUDA_SUCCESS;
 }

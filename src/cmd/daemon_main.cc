@@ -69,8 +69,8 @@ int serve(const Args& args) {
     plan->daemon.pool.command.insert(plan->daemon.pool.command.end(), {"--nvml", drivers->nvml});
   }
   if (const auto cache = usable_image_cache(*plan); !cache.empty()) {
-    plan->daemon.pool.command.insert(plan->daemon.pool.command.end(),
-                                     {"--image-cache", cache, "--image-cache-bytes", std::to_string(plan->image_cache_bytes)});
+    plan->daemon.pool.command.insert(plan->daemon.pool.command.end(), {"--image-cache", cache, "--image-cache-bytes",
+                                                                       std::to_string(plan->image_cache_bytes)});
   }
   if (const auto served = server::serve(plan->daemon); !served) return fail(served.error().message);
   return 0;

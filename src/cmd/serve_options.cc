@@ -42,7 +42,8 @@ std::string standard_image_cache() {
     const char* value = ::getenv(name);
     return value && value[0] == '/' ? value : "";
   };
-  if (const std::string given = absolute("CACHE_DIRECTORY"); !given.empty()) return given.substr(0, given.find(':')) + "/images";
+  if (const std::string given = absolute("CACHE_DIRECTORY"); !given.empty())
+    return given.substr(0, given.find(':')) + "/images";
   if (const std::string cache = absolute("XDG_CACHE_HOME"); !cache.empty()) return cache + "/nearmetal/images";
   if (const std::string home = absolute("HOME"); !home.empty()) return home + "/.cache/nearmetal/images";
   return "";

@@ -15,7 +15,7 @@ struct ServePlan {
   server::DaemonOptions daemon;  // without pool.command: that needs the drivers
   std::string driver;            // as choose_drivers takes them
   std::string nvml;
-  std::string image_cache;       // directory; empty: there is no place for one
+  std::string image_cache;         // directory; empty: there is no place for one
   uint64_t image_cache_bytes = 0;  // 0: no image is kept
   log::Level log_level = log::Level::info;
 };

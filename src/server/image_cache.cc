@@ -122,7 +122,9 @@ std::optional<std::vector<uint8_t>> ImageCache::find(const wire::Digest& name, u
   struct stat st;
   if (!fd || ::fstat(fd.get(), &st) != 0) return {};
   if (!S_ISREG(st.st_mode) || static_cast<uint64_t>(st.st_size) > limit_) return {};
-  std::vector<uint8_t> image(static_cast<uint64_t>(st.st_size));
+  std::vector<uint8_t> image;
+  image.reserve(static_cast<uint64_t>(st.st_size) + 1);  // whoever loads it puts a zero behind it
+  image.resize(static_cast<uint64_t>(st.st_size));
   // Read first, then hashed: a file that changes meanwhile changes nothing here.
   if (read_all(fd.get(), image.data(), image.size()) && wire::image_name(image) == name) {
     if (image.size() != size) return {};
@@ -149,10 +151,12 @@ bool ImageCache::store(std::span<const uint8_t> image) {
 
   ::unlinkat(directory_.get(), kNew, 0);
   const Fd fd(::openat(directory_.get(), kNew, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  const bool kept = fd && write_all(fd.get(), image) &&
-                    ::renameat(directory_.get(), kNew, directory_.get(), name.c_str()) == 0;
-  if (kept) total += image.size();
-  else ::unlinkat(directory_.get(), kNew, 0);
+  const bool kept =
+      fd && write_all(fd.get(), image) && ::renameat(directory_.get(), kNew, directory_.get(), name.c_str()) == 0;
+  if (kept)
+    total += image.size();
+  else
+    ::unlinkat(directory_.get(), kNew, 0);
   // What cannot be written down is counted next time.
   if (::pwrite(lock.get(), &total, sizeof total, 0) != sizeof total) (void)!::ftruncate(lock.get(), 0);
   return kept;

@@ -1,8 +1,8 @@
 // Kernel images that clients sent, kept by content in a directory that all workers share and that outlives them.
 //
-// One file an image, named by the SHA-256 of its bytes, mode 0600. Nothing in the directory is believed: an image is used
-// only if the bytes that were read have the hash that was asked for. So files may be damaged, cut short or taken away at
-// any time, by anybody: the image is then asked for again.
+// One file an image, named by the SHA-256 of its bytes, mode 0600. Nothing in the directory is believed: an image is
+// used only if the bytes that were read have the hash that was asked for. So files may be damaged, cut short or taken
+// away at any time, by anybody: the image is then asked for again.
 #pragma once
 
 #include <cstdint>

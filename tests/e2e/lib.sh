@@ -7,7 +7,7 @@ SCRATCH=$(mktemp -d)
 SERVER_PID=""
 # A test decides for itself where the server is.
 unset NEARMETAL_SERVER CUDA_VISIBLE_DEVICES LD_PRELOAD LD_LIBRARY_PATH
-export XDG_CONFIG_HOME=$SCRATCH/no-config
+export XDG_CONFIG_HOME=$SCRATCH/no-config XDG_CACHE_HOME=$SCRATCH/no-cache
 
 finish() {
   local status=$?
