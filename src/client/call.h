@@ -46,6 +46,8 @@ class Call {
   CUresult post();
   // Sends and waits. Errors of earlier posted work are kept for surface().
   CUresult wait();
+  // After wait(): the server has heard of it and said something.
+  bool was_answered() const { return pending_.done; }
   wire::Reader& reply() { return *reader_; }
   std::vector<Fd>& fds() { return pending_.fds; }
   // For calls that create nothing: reports what went wrong with earlier posted work, if this call itself was fine.

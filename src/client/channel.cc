@@ -132,9 +132,9 @@ std::unique_ptr<Channel> Channel::over(std::unique_ptr<wire::Stream> stream, Pus
   return std::unique_ptr<Channel>(new Channel({}, std::move(stream), {}, std::move(on_push)));
 }
 
-Result<Fd> Channel::join(const wire::Address& address, const wire::Token& session) {
+Result<Fd> Channel::join(const wire::Address& address, const wire::Token& session, wire::Purpose purpose) {
   wire::Token token;
-  return greet(address, wire::Purpose::events, {}, session, &token);
+  return greet(address, purpose, {}, session, &token);
 }
 
 Channel::Channel(wire::Address address, std::unique_ptr<wire::Stream> stream, wire::Token token, PushHandler on_push)

@@ -54,8 +54,8 @@ class Channel {
                                                   const std::vector<uint8_t>& environment, PushHandler on_push);
   // Over a connection that is greeted already; for tests.
   static std::unique_ptr<Channel> over(std::unique_ptr<wire::Stream> stream, PushHandler on_push);
-  // Another connection of the same session, for host functions.
-  static Result<Fd> join(const wire::Address& address, const wire::Token& session);
+  // Another connection of the same session, for host functions or a lane.
+  static Result<Fd> join(const wire::Address& address, const wire::Token& session, wire::Purpose purpose);
   ~Channel();
 
   // Both return false once the connection is lost. `fd` < 0: none is passed.

@@ -16,6 +16,7 @@
 #include "client/graph_slots.h"
 #include "client/host_memory.h"
 #include "client/identity.h"
+#include "client/lane_copy.h"
 #include "client/statistics.h"
 #include "remote.h"
 #include "wire/address.h"
@@ -66,6 +67,10 @@ bool on_push(wire::PushKind kind, std::span<const uint8_t> body, uint64_t bulk,
              const std::function<bool(void*, uint64_t)>& read) {
   wire::Reader in(body);
   if (kind == wire::PushKind::memory) return receive_pushed_memory(in.u64(), bulk, read);
+  if (kind == wire::PushKind::lane_memory) {
+    const uint64_t address = in.u64();
+    return bulk == 0 && receive_lane_push(address, in.u64());
+  }
   if (kind == wire::PushKind::graph_output) {
     uint64_t slot = in.u64();
     return receive_graph_output(slot, in.u64(), bulk, read);
@@ -159,6 +164,7 @@ CUresult Client::start() {
   create_primary_contexts(static_cast<int>(client->facts_.devices.size()));
   pthread_atfork(nullptr, nullptr, [] {
     g_forked = true;
+    abandon_lanes();
     if (Client* c = Client::get()) c->channel().abandon();
   });
   atexit(at_exit);

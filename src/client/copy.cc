@@ -8,6 +8,7 @@
 #include "client/graph_slots.h"
 #include "client/host_memory.h"
 #include "client/idle_stream.h"
+#include "client/lane_copy.h"
 #include "client/host_writes.h"
 #include "client/memory.h"
 #include "client/staging.h"
@@ -64,6 +65,7 @@ CUresult copy_to_device(CUdeviceptr dst, const void* src, size_t size, CUstream 
   if (captured) return captured_copy(dst, src, size, stream, true);
   if (CUresult e = wait_for_host_writes(src, size)) return e;
   if (CUresult e; stage_to_device(dst, src, size, stream, &e)) return e;
+  if (goes_over_lanes(size)) return lane_copy_in(dst, src, size, stream, !wait && is_mirrored(src, size));
   return remote::nm_copy_in(dst, stream, src, size);
 }
 
@@ -81,12 +83,15 @@ CUresult copy_from_device(void* dst, CUdeviceptr src, size_t size, CUstream stre
   if (captured) return captured_copy(src, dst, size, stream, false);
   if (!wait && is_mirrored(dst, size)) {
     uint64_t write = expect_host_write(dst, size, stream);
-    CUresult e = remote::nm_copy_push(src, size, stream, reinterpret_cast<uint64_t>(dst));
+    CUresult e = goes_over_lanes(size) ? lane_push(dst, src, size, stream)
+                                       : remote::nm_copy_push(src, size, stream, reinterpret_cast<uint64_t>(dst));
     if (e != CUDA_SUCCESS) host_write_is_over(write);
     return e;
   }
   CUresult e;
-  if (!stage_from_device(dst, src, size, stream, &e)) {
+  if (goes_over_lanes(size)) {
+    e = lane_copy_out(dst, src, size, stream);
+  } else if (!stage_from_device(dst, src, size, stream, &e)) {
     IdleStream idle;
     e = remote::nm_copy_out(src, stream, dst, size);
     if (e == CUDA_SUCCESS) idle.waited(stream);

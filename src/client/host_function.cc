@@ -113,7 +113,7 @@ void* serve(void*) {
 CUresult connect_events() {
   if (g_connection >= 0) return CUDA_SUCCESS;
   Channel& channel = Client::get()->channel();
-  auto fd = Channel::join(channel.address(), channel.token());
+  auto fd = Channel::join(channel.address(), channel.token(), wire::Purpose::events);
   if (!fd) {
     channel.fail(fd.error().message);
     return CUDA_ERROR_DEVICE_UNAVAILABLE;

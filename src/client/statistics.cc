@@ -1,5 +1,7 @@
 #include "client/statistics.h"
 
+#include "client/lane_copy.h"
+
 #include <stdio.h>
 
 #include <algorithm>
@@ -87,12 +89,17 @@ void Statistics::print(const Channel& channel, uint64_t local) {
             number(g_images_sent), number(g_image_bytes_sent), number(g_images_found), number(g_image_bytes_found),
             number(g_image_bytes_left_out));
   }
+  uint64_t lane_out, lane_in;
+  lane_bytes(&lane_out, &lane_in);
+  if (lane_out || lane_in) {
+    fprintf(stderr, "nearmetal: %-36s %10s %10s %14llu %14llu\n", "large copies, over lanes", "", "", number(lane_out),
+            number(lane_in));
+  }
   const Counters& sums = channel.counters();
   const uint64_t posted = sums.posted, waited = sums.waited;
   fprintf(stderr, "nearmetal: calls=%llu local=%llu posted=%llu waited=%llu bytes_out=%llu bytes_in=%llu\n",
           static_cast<unsigned long long>(posted + waited + local), static_cast<unsigned long long>(local),
-          static_cast<unsigned long long>(posted), static_cast<unsigned long long>(waited), number(sums.bytes_out),
-          number(sums.bytes_in));
+          static_cast<unsigned long long>(posted), static_cast<unsigned long long>(waited), static_cast<unsigned long long>(sums.bytes_out + lane_out), static_cast<unsigned long long>(sums.bytes_in + lane_in));
 }
 
 }  // namespace nm::client

@@ -27,24 +27,6 @@ void give_back(Session& s, Parts& parts) {
   parts.chunks.clear();
 }
 
-// A chunk, after waiting for earlier copies to finish if all are in use. Our memory and our questions about events are
-// none of the client's: a capture in another of its threads does not break over them.
-CUresult take_chunk(Session& s, size_t size, Staging::Chunk* out) {
-  RelaxedCapture relaxed(s.driver());
-  for (;;) {
-    CUresult e = s.staging().take(size, s.context(), out);
-    if (e != CUDA_ERROR_OUT_OF_MEMORY) return e;
-    if (s.completions().empty() && !s.connection().flush()) return e;
-    if (s.completions().empty()) return e;
-    const CUcontext context = s.context();
-    s.completions().progress();
-    s.connection().flush();
-    // What was asked about may have been in other contexts, and the chunk and the copy belong to this one.
-    if (s.context() != context) e = s.enter(context);
-    if (e != CUDA_SUCCESS && e != CUDA_ERROR_OUT_OF_MEMORY) return e;
-  }
-}
-
 CUDA_MEMCPY3D_PEER host_side(CUDA_MEMCPY3D_PEER c, void* packed, bool to_device) {
   if (to_device) {
     c.srcMemoryType = CU_MEMORYTYPE_HOST;
@@ -69,7 +51,24 @@ bool size_fits(const CUDA_MEMCPY3D_PEER& c, uint64_t size) {
   return c.WidthInBytes * c.Height * c.Depth == size;
 }
 
-// A pinned buffer of any size for one copy, and its end when that is done; both also while something is captured.
+}  // namespace
+
+CUresult take_chunk(Session& s, size_t size, Staging::Chunk* out) {
+  RelaxedCapture relaxed(s.driver());
+  for (;;) {
+    CUresult e = s.staging().take(size, s.context(), out);
+    if (e != CUDA_ERROR_OUT_OF_MEMORY) return e;
+    if (s.completions().empty() && !s.lane_sends().under_way()) return e;
+    const CUcontext context = s.context();
+    s.completions().progress();
+    s.lane_sends().collect(s.staging());
+    if (!s.connection().flush()) return e;
+    // What was asked about may have been in other contexts, and the chunk and the copy belong to this one.
+    if (s.context() != context) e = s.enter(context);
+    if (e != CUDA_SUCCESS && e != CUDA_ERROR_OUT_OF_MEMORY) return e;
+  }
+}
+
 CUresult pinned(Session& s, size_t size, void** out) {
   RelaxedCapture relaxed(s.driver());
   return s.staging().take_whole(size, s.context(), out);
@@ -78,8 +77,6 @@ void unpin(Session& s, void* data) {
   RelaxedCapture relaxed(s.driver());
   s.staging().give_back_whole(data);
 }
-
-}  // namespace
 
 CUresult submit_copy3d(Session& s, const CUDA_MEMCPY3D_PEER& c, CUstream stream, bool peer) {
   if (peer) return s.driver().cuMemcpy3DPeerAsync(&c, stream);

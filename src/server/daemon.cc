@@ -252,6 +252,7 @@ void Daemon::dispatch(Connection& connection) {
     case wire::Purpose::nvml:
       return begin_session(connection);
     case wire::Purpose::events:
+    case wire::Purpose::lane:
       return join_session(connection);
   }
 }

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "server/graphs.h"
+#include "server/lane_ops.h"
 #include "wire/codec.h"
 
 namespace nm::server {
@@ -32,7 +33,8 @@ int64_t now_us() {
 
 }  // namespace
 
-Session::Session(const DriverTable& driver, Connection connection, HostFunctions& host_functions)
+Session::Session(const DriverTable& driver, Connection connection, HostFunctions& host_functions,
+                 wire::Lanes& lanes)
     : driver_(driver),
       connection_(std::move(connection)),
       completions_(driver,
@@ -42,11 +44,16 @@ Session::Session(const DriverTable& driver, Connection connection, HostFunctions
       staging_(driver),
       host_ranges_(driver),
       host_functions_(host_functions),
+      lanes_(lanes),
       graphs_(std::make_unique<Graphs>(*this)) {
   each_owned_table([this](auto& table) { table.owned_by(&current_); });
 }
 
-Session::~Session() = default;
+Session::~Session() {
+  // Their threads send from memory of this session and tell it so.
+  lanes_.end();
+  lanes_.drain();
+}
 
 template <typename F>
 void Session::each_owned_table(F&& f) {
@@ -57,6 +64,8 @@ void Session::each_owned_table(F&& f) {
 void Session::leave(CUcontext context) {
   RelaxedCapture relaxed(driver_);  // what we wait for is ours
   completions_.drain();
+  lanes_.drain();
+  lane_sends_.collect(staging_);
   completions_.forget(context);
   staging_.forget(context);
   host_ranges_.forget(context);
@@ -89,14 +98,16 @@ void Session::run() {
       worked = true;
     }
     if (completions_.progress()) worked = true;
+    if (lane_sends_.collect(staging_)) worked = true;
     if (!connection_.flush()) return;
     if (worked) {
       idle_since = now_us();
       continue;
     }
     int64_t idle = now_us() - idle_since;
-    if (idle < (completions_.empty() ? p.input_us : p.device_us)) continue;
-    if (completions_.empty()) {
+    const bool waits_for_client = completions_.empty() && !lane_sends_.under_way();
+    if (idle < (waits_for_client ? p.input_us : p.device_us)) continue;
+    if (waits_for_client) {
       send_output();
       connection_.wait(-1);
       idle_since = now_us();
@@ -111,6 +122,7 @@ bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8
   bulk_left_ = header.bulk;
   reply_fd_ = -1;
   named_stream_ = nullptr;
+  transfer_taken_ = false;
   completions_.settle();
   Handler handler = handler_of(header.op);
   if (!handler || (needs_reply(header.op) && header.sequence == 0)) return false;
@@ -143,6 +155,7 @@ bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8
       freed_in_stream_ = true;
   }
   if (outcome == Outcome::protocol_error) return false;
+  if (!transfer_taken_ && !give_up_transfer(body)) return false;
   if (bulk_left_ && !connection_.skip_bulk(bulk_left_)) return false;
   if (outcome == Outcome::deferred) return true;
   // The program may take this reply as a sign that earlier work is done: what that work brought goes first.
@@ -153,6 +166,19 @@ bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8
   }
   reply({header.sequence, header.context}, result, reply_body_, {}, nullptr, reply_fd_);
   return true;
+}
+
+// A record that was refused before its handler could care: its bytes come nevertheless, or are waited for.
+bool Session::give_up_transfer(std::span<const uint8_t> body) {
+  if (record_.op != op::nm_lane_in && record_.op != op::nm_lane_out && record_.op != op::nm_lane_push) return true;
+  wire::Reader in(body);
+  const uint64_t transfer = in.u64(), size = in.u64();
+  if (in.bad() || size > wire::kMaxBulk) return false;
+  if (record_.op != op::nm_lane_in) {
+    lanes_.end_transfer(transfer, 0);
+    return true;
+  }
+  return drop_lane_bytes(*this, transfer, 0, size);
 }
 
 bool Session::read_bulk(void* to, uint64_t size) {

@@ -19,9 +19,11 @@
 #include "server/host_functions.h"
 #include "server/host_ranges.h"
 #include "server/image_cache.h"
+#include "server/lane_sends.h"
 #include "server/output.h"
 #include "server/staging.h"
 #include "server/stream_use.h"
+#include "wire/lanes.h"
 
 namespace nm::server {
 
@@ -29,7 +31,8 @@ class Graphs;
 
 class Session {
  public:
-  Session(const DriverTable& driver, Connection connection, HostFunctions& host_functions);
+  // `lanes`: those that the client joins, in the meantime and later. It outlives the session.
+  Session(const DriverTable& driver, Connection connection, HostFunctions& host_functions, wire::Lanes& lanes);
   ~Session();
   // Before run(): what the client knows the session by, and where images outlive it. Else the session keeps no image.
   void keep_images(const wire::Token& token, ImageCache cache) {
@@ -47,6 +50,10 @@ class Session {
   HostRanges& host_ranges() { return host_ranges_; }
   HostFunctions& host_functions() { return host_functions_; }
   Graphs& graphs() { return *graphs_; }
+  wire::Lanes& lanes() { return lanes_; }
+  LaneSends& lane_sends() { return lane_sends_; }
+  // The handler of a record whose bytes go over lanes sees to their end itself, whatever it returns.
+  void takes_transfer() { transfer_taken_ = true; }
 
   // Images that the driver may still read, and what belongs to a linker until it is destroyed.
   std::deque<std::vector<uint8_t>>& images() { return images_; }
@@ -121,6 +128,7 @@ class Session {
   template <typename F>
   void each_owned_table(F&& f);
   bool handle_one(const wire::RecordHeader& header, std::span<const uint8_t> body);
+  bool give_up_transfer(std::span<const uint8_t> body);
   void send_output();
   CUresult take_error(uint64_t context);
   // True if some capture forbids the client's thread what may not happen during one.
@@ -136,6 +144,9 @@ class Session {
   Staging staging_;
   HostRanges host_ranges_;
   HostFunctions& host_functions_;
+  wire::Lanes& lanes_;
+  LaneSends lane_sends_;
+  bool transfer_taken_ = false;
   Output output_;
   std::map<CUdevice, CUcontext> primary_contexts_;
   std::map<uint64_t, uint64_t> managed_variables_;

@@ -19,6 +19,7 @@
 #include "server/nvml_session.h"
 #include "server/session.h"
 #include "wire/hello.h"
+#include "wire/lanes.h"
 #include "wire/ring_stream.h"
 
 namespace nm::server {
@@ -122,6 +123,7 @@ int worker_main(const WorkerOptions& options) {
   Fd connection;
   if (!receive_assignment(options.control_fd, &assignment, &connection)) return 0;  // the daemon has gone
   static HostFunctions host_functions;
+  static wire::Lanes lanes;
   if (!welcome(connection.get(), assignment.hello.token)) return 0;
   report(options.control_fd, Report::session_started, 0);
 
@@ -131,11 +133,15 @@ int worker_main(const WorkerOptions& options) {
       Assignment more;
       Fd fd;
       if (!receive_assignment(control, &more, &fd)) _exit(0);
-      if (more.hello.purpose != wire::Purpose::events) continue;
       int raw = fd.get();
       wire::Token token = more.hello.token;
-      host_functions.connect(std::move(fd));
-      welcome(raw, token);
+      if (more.hello.purpose == wire::Purpose::lane) {
+        // Known before it is welcome: the client's first record about it must find it.
+        if (lanes.add(std::move(fd))) welcome(raw, token);
+      } else if (more.hello.purpose == wire::Purpose::events) {
+        host_functions.connect(std::move(fd));
+        welcome(raw, token);
+      }
     }
   }).detach();
 
@@ -149,7 +155,7 @@ int worker_main(const WorkerOptions& options) {
     _exit(0);
   }
   if (auto stream = wire::accept_transport(std::move(connection), unix_socket)) {
-    Session session(driver, Connection(std::move(stream)), host_functions);
+    Session session(driver, Connection(std::move(stream)), host_functions, lanes);
     if (!options.image_cache.empty()) {
       if (auto cache = ImageCache::open(options.image_cache, options.image_cache_bytes)) {
         session.keep_images(assignment.hello.token, std::move(*cache));

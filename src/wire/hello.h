@@ -12,7 +12,7 @@ namespace nm::wire {
 
 inline constexpr std::array<char, 8> kMagic = {'n', 'e', 'a', 'r', 'm', 'e', 't', 'l'};
 // Raised with every change of the wire; api/abi.lock shows such a change in review.
-inline constexpr uint32_t kProtocol = 3;
+inline constexpr uint32_t kProtocol = 4;
 inline constexpr uint32_t kMaxEnv = 8192;
 inline constexpr uint32_t kMaxMessage = 4096;
 
@@ -21,6 +21,7 @@ enum class Purpose : uint32_t {
   cuda = 1,    // a new session of the CUDA driver API: gets a worker process of its own
   nvml = 2,    // a new session of NVML
   events = 3,  // joins the session named by `token`: the server calls the client's host functions over it
+  lane = 4,    // joins likewise: carries bytes of large copies (wire/lanes.h)
 };
 
 // Settings of the genuine driver that only count when they are in its process's environment before cuInit.
@@ -39,7 +40,7 @@ struct Hello {
   uint32_t protocol = kProtocol;
   Purpose purpose = Purpose::cuda;
   char version[32] = {};  // the client's release, NUL-terminated, for the sentence about skew
-  Token token;            // purpose events: the session to join; else zero
+  Token token;            // purpose events or lane: the session to join; else zero
   uint32_t pid = 0;       // the caller's process id as it sees it: names the session in logs
   uint32_t env_size = 0;  // at most kMaxEnv
 };

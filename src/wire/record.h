@@ -36,6 +36,7 @@ enum class PushKind : int32_t {
   graph_output = 3,  // body: u64 slot, u64 version; bulk: what a graph wrote there
   graph_done = 4,    // body: u64 executable graph: its oldest launch is over
   graph_gone = 5,    // body: u64 slot, u64 how often it was named: nothing uses it any more
+  lane_memory = 6,   // body: u64 address, u64 transfer: as `memory`, but the bytes came or come over lanes
 };
 
 // A body larger than this is refused; what is larger travels as bulk.

@@ -1,0 +1,363 @@
+#include "wire/lanes.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <thread>
+
+namespace nm::wire {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Large enough to be worth its header and its system calls, small enough that all lanes have some of a transfer.
+constexpr uint64_t kSmallestPiece = 128 << 10;
+constexpr int64_t kSpinUs = 50;
+constexpr size_t kSink = 64 << 10;  // of bytes that are dropped
+
+bool receive_all(int fd, void* to, size_t size) {
+  auto* p = static_cast<char*>(to);
+  while (size) {
+    ssize_t n = recv(fd, p, size, MSG_WAITALL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    p += n;
+    size -= static_cast<size_t>(n);
+  }
+  return true;
+}
+
+bool send_all(int fd, const LaneHeader& header, const char* data) {
+  iovec parts[2] = {{const_cast<LaneHeader*>(&header), sizeof header}, {const_cast<char*>(data), header.size}};
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = header.size ? 2 : 1;
+  while (message.msg_iovlen) {
+    ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    while (message.msg_iovlen && static_cast<size_t>(n) >= message.msg_iov->iov_len) {
+      n -= static_cast<ssize_t>(message.msg_iov->iov_len);
+      message.msg_iov++;
+      message.msg_iovlen--;
+    }
+    if (n) {
+      message.msg_iov->iov_base = static_cast<char*>(message.msg_iov->iov_base) + n;
+      message.msg_iov->iov_len -= static_cast<size_t>(n);
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+Lanes::~Lanes() {
+  end();
+  std::lock_guard lock(lanes_mutex_);
+  for (auto& lane : lanes_) {
+    pthread_join(lane->receiver, nullptr);
+    if (lane->sends) pthread_join(lane->sender, nullptr);
+  }
+}
+
+bool Lanes::start(pthread_t* thread, void* (*entry)(void*), void* argument) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const bool ok = pthread_create(thread, nullptr, entry, argument) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return ok;
+}
+
+bool Lanes::add(Fd socket) {
+  std::unique_lock lock(lanes_mutex_);
+  if (lanes_.size() >= kMaxLanes || ended()) return false;
+  auto lane = std::make_unique<Lane>();
+  lane->socket = std::move(socket);
+  lane->owner = this;
+  if (!start(&lane->receiver, receive_entry, lane.get())) return false;
+  const bool sends = lane->sends = start(&lane->sender, send_entry, this);
+  if (sends) {
+    std::lock_guard out(out_mutex_);
+    idle_.push_back(lane.get());
+    out_changed_.notify_all();
+  }
+  lanes_.push_back(std::move(lane));
+  count_.store(lanes_.size(), std::memory_order_release);
+  lock.unlock();
+  if (!sends) end();
+  return sends;
+}
+
+void Lanes::end() {
+  if (ended_.exchange(true)) return;
+  {
+    std::lock_guard lock(lanes_mutex_);
+    for (auto& lane : lanes_) shutdown(lane->socket.get(), SHUT_RDWR);
+  }
+  std::deque<std::shared_ptr<Job>> given_up;
+  {
+    std::lock_guard lock(in_mutex_);
+    expected_changed_.notify_all();
+    arrived_.notify_all();
+  }
+  {
+    std::lock_guard lock(out_mutex_);
+    // Those of which a piece is under way are finished by who sends it.
+    for (auto& job : jobs_) {
+      job->next = job->size;
+      job->is_end = false;
+      jobs_under_way_++;
+      if (!job->under_way) given_up.push_back(job);
+    }
+    jobs_.clear();
+    out_changed_.notify_all();
+  }
+  for (auto& job : given_up) {
+    if (job->sent) job->sent();
+  }
+  {
+    std::lock_guard lock(out_mutex_);
+    jobs_under_way_ -= static_cast<unsigned>(given_up.size());
+    out_done_.notify_all();
+  }
+  if (on_end_) on_end_();
+}
+
+void Lanes::abandon() {
+  ended_ = true;
+  for (auto& lane : lanes_) {
+    lane->socket.reset();
+    (void)lane.release();
+  }
+  lanes_.clear();
+}
+
+// ---- receiving ----
+
+void* Lanes::receive_entry(void* argument) {
+  prctl(PR_SET_NAME, "nearmetal-lane");
+  auto* lane = static_cast<Lane*>(argument);
+  lane->owner->receive(*lane);
+  return nullptr;
+}
+
+void Lanes::receive(Lane& lane) {
+  std::vector<char> sink;
+  while (!ended() && receive_piece(lane, sink)) {
+  }
+  end();
+}
+
+// Of the part that the piece lies in; null: none is expected. The lock is held.
+Lanes::Expected Lanes::find(uint64_t transfer, const LaneHeader& header) {
+  auto it = expected_.upper_bound({transfer, header.offset});
+  if (header.size == 0) {  // an end belongs to the one part that waits for it, which begins at 0
+    it = expected_.find({transfer, 0});
+    return it != expected_.end() && it->second->ends ? it->second : nullptr;
+  }
+  if (it == expected_.begin()) return nullptr;
+  --it;
+  if (it->first.first != transfer) return nullptr;
+  const Expected& part = it->second;
+  return header.offset - part->offset < part->size ? part : nullptr;
+}
+
+bool Lanes::receive_piece(Lane& lane, std::vector<char>& sink) {
+  LaneHeader header;
+  if (!receive_all(lane.socket.get(), &header, sizeof header)) return false;
+  if (header.size > kMaxPiece) return false;
+  Expected part;
+  {
+    std::unique_lock lock(in_mutex_);
+    expected_changed_.wait(lock, [&] { return ended() || (part = find(header.transfer, header)); });
+    if (ended()) return false;
+    if (header.size == 0) {
+      // How much was sent is at most what was expected, and no less than what has come.
+      const uint64_t claimed = part->size - part->unclaimed;
+      if (header.offset > part->size || header.offset < claimed) return false;
+      const uint64_t missing = part->size - header.offset;
+      part->unclaimed -= missing;
+      part->ends = false;
+      lock.unlock();
+      return finish(header.transfer, part, missing + 1);
+    }
+    const uint64_t at = header.offset - part->offset;
+    if (header.size > part->size - at || header.size > part->unclaimed) return false;
+    part->unclaimed -= header.size;
+    part->writers++;
+  }
+  bool ok = true;
+  if (part->to) {
+    ok = receive_all(lane.socket.get(), part->to + (header.offset - part->offset), header.size);
+  } else {
+    sink.resize(kSink);
+    for (uint32_t left = header.size; left && ok;) {
+      const auto n = static_cast<uint32_t>(std::min<size_t>(left, sink.size()));
+      ok = receive_all(lane.socket.get(), sink.data(), n);
+      left -= n;
+    }
+  }
+  bytes_received_.fetch_add(header.size, std::memory_order_relaxed);
+  std::unique_lock lock(in_mutex_);
+  part->writers--;
+  if (!ok) {
+    arrived_.notify_all();
+    return false;
+  }
+  lock.unlock();
+  return finish(header.transfer, part, header.size);
+}
+
+bool Lanes::finish(uint64_t transfer, const Expected& part, uint64_t bytes) {
+  std::lock_guard lock(in_mutex_);
+  if (part->left_.fetch_sub(bytes, std::memory_order_acq_rel) == bytes) {
+    expected_.erase({transfer, part->offset});
+    arrived_.notify_all();
+  }
+  return true;
+}
+
+Lanes::Expected Lanes::expect(uint64_t transfer, uint64_t offset, void* to, uint64_t size, bool ends) {
+  auto part = std::make_shared<Part>();
+  part->offset = offset;
+  part->size = part->unclaimed = size;
+  part->to = static_cast<char*>(to);
+  part->ends = ends;
+  part->left_ = size + ends;
+  if (!part->left_) return part;
+  std::lock_guard lock(in_mutex_);
+  expected_[{transfer, offset}] = part;
+  expected_changed_.notify_all();
+  return part;
+}
+
+bool Lanes::wait(const Expected& part, int64_t microseconds) {
+  // Waking up takes as long as some hundred kilobytes take to come.
+  const int64_t spin = std::thread::hardware_concurrency() >= 4 ? kSpinUs : 0;
+  for (const auto until = Clock::now() + std::chrono::microseconds(spin); !part->is_here();) {
+    if (ended() || Clock::now() >= until) break;
+    __builtin_ia32_pause();
+  }
+  if (part->is_here()) return true;
+  std::unique_lock lock(in_mutex_);
+  auto over = [&] { return part->is_here() || (ended() && !part->writers); };
+  if (microseconds < 0) arrived_.wait(lock, over);
+  else arrived_.wait_for(lock, std::chrono::microseconds(microseconds), over);
+  return part->is_here();
+}
+
+void Lanes::forget(uint64_t transfer, const Expected& part) {
+  std::lock_guard lock(in_mutex_);
+  auto it = expected_.find({transfer, part->offset});
+  if (it != expected_.end() && it->second == part) expected_.erase(it);
+}
+
+// ---- sending ----
+
+void* Lanes::send_entry(void* argument) {
+  prctl(PR_SET_NAME, "nearmetal-lane");
+  static_cast<Lanes*>(argument)->send_pieces();
+  return nullptr;
+}
+
+void Lanes::send_pieces() {
+  std::unique_lock lock(out_mutex_);
+  while (!ended()) {
+    if (!send_one(lock)) out_changed_.wait(lock);
+  }
+}
+
+// Sends one piece, if there is one and a lane is free. The lock is held before and after.
+bool Lanes::send_one(std::unique_lock<std::mutex>& lock) {
+  if (ended() || jobs_.empty() || idle_.empty()) return false;
+  std::shared_ptr<Job> job = jobs_.front();
+  Lane* lane = idle_.back();
+  idle_.pop_back();
+  LaneHeader header{job->transfer, job->offset + job->next, 0, 0};
+  const char* data = nullptr;
+  if (job->is_end) {
+    header.offset = job->offset;
+  } else {
+    header.size = static_cast<uint32_t>(std::min<uint64_t>(job->size - job->next, job->piece));
+    data = job->data + job->next;
+    job->next += header.size;
+  }
+  job->under_way++;
+  if (job->next == job->size) {
+    jobs_.pop_front();
+    jobs_under_way_++;
+  }
+  lock.unlock();
+  const bool ok = send_all(lane->socket.get(), header, data);
+  bytes_sent_.fetch_add(header.size, std::memory_order_relaxed);
+  if (!ok) end();
+  lock.lock();
+  idle_.push_back(lane);
+  if (--job->under_way == 0 && job->next == job->size) {
+    lock.unlock();
+    if (job->sent) job->sent();
+    lock.lock();
+    jobs_under_way_--;
+    out_done_.notify_all();
+  }
+  return true;
+}
+
+void Lanes::send(uint64_t transfer, uint64_t offset, const void* data, uint64_t size, std::function<void()> sent) {
+  auto job = std::make_shared<Job>();
+  job->transfer = transfer;
+  job->offset = offset;
+  job->data = static_cast<const char*>(data);
+  job->size = size;
+  // A power of two, so that pieces end where the receiver's parts do.
+  const uint64_t share = size / std::max<size_t>(1, count());
+  job->piece = static_cast<uint32_t>(std::bit_ceil(std::clamp<uint64_t>(share, kSmallestPiece, kMaxPiece)));
+  job->sent = std::move(sent);
+  {
+    std::lock_guard lock(out_mutex_);
+    if (!ended() && size) {
+      jobs_.push_back(std::move(job));
+      out_changed_.notify_all();
+      return;
+    }
+  }
+  if (job->sent) job->sent();
+}
+
+void Lanes::end_transfer(uint64_t transfer, uint64_t sent) {
+  auto job = std::make_shared<Job>();
+  job->transfer = transfer;
+  job->offset = sent;
+  job->data = nullptr;
+  job->size = 0;
+  job->piece = 0;
+  job->is_end = true;
+  std::lock_guard lock(out_mutex_);
+  if (ended()) return;
+  jobs_.push_back(std::move(job));
+  out_changed_.notify_one();
+}
+
+bool Lanes::help_until(const std::atomic<bool>& sent) {
+  std::unique_lock lock(out_mutex_);
+  while (!sent) {
+    if (!send_one(lock) && !sent) out_done_.wait(lock);
+  }
+  // A lane that the caller leaves free is one that a sender may be waiting for.
+  if (!jobs_.empty()) out_changed_.notify_one();
+  return !ended();
+}
+
+void Lanes::drain() {
+  std::unique_lock lock(out_mutex_);
+  out_done_.wait(lock, [this] { return jobs_.empty() && jobs_under_way_ == 0; });
+}
+
+}  // namespace nm::wire
