@@ -2,9 +2,10 @@
 """How long the ways to a GPU take, natively and through nearmetal, in interleaved fresh processes.
 
 usage: tests/gpu/paths.py --prefix DIR --program NM_PATHS [--out DIR] [--blocks N] [--rounds N] [--ways native,ring,socket,tcp,link]
-                          [--link NM_LINK [--round-trip-us 200] [--gbit 100]] [--native-library DIR] [--driver PATH|soft] [--quick] [CASE...]
+                          [--link NM_LINK [--round-trip-us 200] [--gbit 100]] [--sockets NM_SOCKETS] [--native-library DIR] [--driver PATH|soft] [--quick] [CASE...]
 
-The way "link" goes through a link of that round trip and bandwidth. --program: nm_paths of a build tree, or torch_paths.py. DIR holds bin/nearmetal, bin/nearmetald and lib/nearmetal. Every block runs each way once, in an order that is reversed from
+The way "link" goes through a link of that round trip and bandwidth. --sockets: also what four plain sockets carry, over
+TCP and through a link of the same kind, against which copies over TCP are held. --program: nm_paths of a build tree, or torch_paths.py. DIR holds bin/nearmetal, bin/nearmetald and lib/nearmetal. Every block runs each way once, in an order that is reversed from
 block to block. Prints medians and their ratio to native; keeps every sample in paths.json. Exit status 1 if a run failed.
 """
 
@@ -38,6 +39,7 @@ def main():
     parser.add_argument("--ways", default="native,ring,socket,tcp")
     parser.add_argument("--native-library", default="")
     parser.add_argument("--link", type=pathlib.Path)
+    parser.add_argument("--sockets", type=pathlib.Path)
     parser.add_argument("--round-trip-us", default="200")
     parser.add_argument("--gbit", default="100")
     parser.add_argument("--driver", default="")
@@ -65,18 +67,31 @@ def main():
         "socket": (through + program, dict(os.environ, NEARMETAL_SERVER=unix, NEARMETAL_TRANSPORT="socket")),
         "tcp": (through + program, dict(os.environ, NEARMETAL_SERVER=tcp)),
     }
-    link = None
-    if args.link:
+    links = []
+
+    def through_link(to):
         far = f"tcp:127.0.0.1:{free_port()}"
-        link = subprocess.Popen([args.link.resolve(), "--listen", far, "--to", tcp, "--round-trip-us", args.round_trip_us,
-                                 "--gbit", args.gbit])
-        ways["link"] = (through + program, dict(os.environ, NEARMETAL_SERVER=far))
+        links.append(subprocess.Popen([args.link.resolve(), "--listen", far, "--to", to, "--round-trip-us",
+                                       args.round_trip_us, "--gbit", args.gbit], stdout=subprocess.PIPE))
+        links[-1].stdout.readline()
+        return far
+
+    if args.link:
+        ways["link"] = (through + program, dict(os.environ, NEARMETAL_SERVER=through_link(tcp)))
+    wanted = args.ways.split(",")
+    if args.sockets:
+        plain = [str(args.sockets.resolve()), "--listen", f"tcp:127.0.0.1:{free_port()}", "--rounds", str(args.rounds)]
+        plain += ["--quick"] * args.quick
+        if "tcp" in wanted:
+            ways["plain tcp"] = (plain, native_env)
+        if "link" in wanted:
+            ways["plain link"] = (plain + ["--through", through_link(plain[2])], native_env)
+        wanted += [w for w in ways if w.startswith("plain")]
     for _ in range(150):
         if subprocess.run([prefix / "bin/nearmetal", "gpus"], env=ways["ring"][1], capture_output=True).returncode == 0:
             break
         time.sleep(0.2)
 
-    wanted = args.ways.split(",")
     samples, units, checks, failed = {}, {}, {}, 0
     for block in range(args.blocks):
         for way in wanted if block % 2 == 0 else wanted[::-1]:
@@ -101,7 +116,7 @@ def main():
             units["process"] = "ms"
             samples.setdefault("process", {}).setdefault(way, []).append([took * 1e3])
             print(f"block {block + 1} of {args.blocks}: {way} took {took:.1f} s", file=sys.stderr)
-    if link:
+    for link in links:
         link.kill()
         link.wait()
     server.send_signal(signal.SIGTERM)
@@ -123,6 +138,14 @@ def main():
             if way != "native":
                 row += f"{value / base:7.2f}x" if base else f"{'':8}"
         lines.append(row)
+    median = lambda case, way: statistics.median(x for run in samples[case][way] for x in run)
+    for way in ("tcp", "link"):
+        for case in samples:
+            direction, _, size = (case.split("_") + ["", ""])[:3]
+            plain_case = {"h2d": "forth", "d2h": "back"}.get(direction, "") + f"_{size}_4"
+            if plain_case in samples and way in samples[case] and f"plain {way}" in samples[plain_case]:
+                share = median(case, way) / median(plain_case, f"plain {way}")
+                lines.append(f"{case + ' over ' + way:32}{share:7.2f} of what 4 plain sockets carry")
     table = "\n".join(lines) + "\n"
     (args.out / "paths.txt").write_text(table)
     print(table)
