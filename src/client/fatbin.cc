@@ -27,6 +27,7 @@ struct EntryHeader {
   uint64_t flags;
 };
 static_assert(sizeof(EntryHeader) == 48);
+constexpr uint64_t kCompressed = 0x2000 | 0x8000;  // with LZ4, with Zstandard
 constexpr uint64_t kArchitectureOnly = 0x100000, kFamilyOnly = 0x200000;  // sm_90a, sm_100f
 
 struct Entry {
@@ -51,6 +52,17 @@ bool read_entries(std::span<const uint8_t> in, std::vector<Entry>* out) {
   return true;
 }
 
+bool read_fatbin(const Image& image, Header* header, std::vector<Entry>* entries) {
+  if (image.size < sizeof *header) return false;
+  memcpy(header, image.data, sizeof *header);
+  if (header->magic != kMagic || header->version != 1 || header->header_size < sizeof *header ||
+      header->header_size > image.size || header->payload_size != image.size - header->header_size) {
+    return false;
+  }
+  const std::span all(static_cast<const uint8_t*>(image.data), image.size);
+  return read_entries(all.subspan(header->header_size), entries);
+}
+
 uint32_t number_of(Architecture device) { return device.major * 10 + device.minor; }
 
 bool runs_on(const Entry& e, Architecture device) {
@@ -73,16 +85,8 @@ uint32_t nearest(const std::vector<Entry>& entries, Architecture device) {
 
 std::vector<uint8_t> needed_part(const Image& image, std::span<const Architecture> devices, bool keep_ptx) {
   Header header;
-  if (image.size < sizeof header) return {};
-  memcpy(&header, image.data, sizeof header);
-  if (header.magic != kMagic || header.version != 1 || header.header_size < sizeof header ||
-      header.header_size > image.size || header.payload_size != image.size - header.header_size) {
-    return {};
-  }
-  const std::span all(static_cast<const uint8_t*>(image.data), image.size);
   std::vector<Entry> entries;
-  if (!read_entries(all.subspan(header.header_size), &entries)) return {};
-
+  if (!read_fatbin(image, &header, &entries)) return {};
   std::vector<uint32_t> machine_code;  // by device
   for (const Architecture& device : devices) {
     machine_code.push_back(nearest(entries, device));
@@ -95,7 +99,8 @@ std::vector<uint8_t> needed_part(const Image& image, std::span<const Architectur
     }
     return false;
   };
-  std::vector<uint8_t> part(all.begin(), all.begin() + header.header_size);
+  const auto* bytes = static_cast<const uint8_t*>(image.data);
+  std::vector<uint8_t> part(bytes, bytes + header.header_size);
   bool left_out = false, any = false;
   for (const Entry& e : entries) {
     if (!wanted(e)) {
@@ -109,6 +114,15 @@ std::vector<uint8_t> needed_part(const Image& image, std::span<const Architectur
   header.payload_size = part.size() - header.header_size;
   memcpy(part.data(), &header, sizeof header);
   return part;
+}
+
+bool holds_compressed(const Image& image) {
+  Header header;
+  std::vector<Entry> entries;
+  if (!read_fatbin(image, &header, &entries)) return false;
+  size_t compressed = 0;
+  for (const Entry& e : entries) compressed += e.flags & kCompressed ? e.bytes.size() : 0;
+  return compressed > image.size / 2;
 }
 
 }  // namespace nm::client

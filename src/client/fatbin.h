@@ -20,4 +20,7 @@ struct Architecture {
 // would be left.
 std::vector<uint8_t> needed_part(const Image& image, std::span<const Architecture> devices, bool keep_ptx);
 
+// A fat binary most of whose bytes the compiler compressed.
+bool holds_compressed(const Image& image);
+
 }  // namespace nm::client

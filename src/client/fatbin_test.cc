@@ -93,6 +93,18 @@ TEST(Fatbin, WhatHasNothingToLeaveOutOrNothingToKeepGoesWhole) {
   expect_left({}, {{9, 0}}, {});
 }
 
+TEST(Fatbin, WhatTheCompilerCompressedIsSeen) {
+  const auto holds = [](const std::vector<Made>& entries) {
+    const auto image = fat(entries);
+    return holds_compressed({image.data(), image.size()});
+  };
+  const std::string large(4096, 'x'), small(64, 'x');
+  EXPECT_TRUE(holds({{kElf, 90, kZstd, large}, {kPtx, 90, kPlain, small}}));
+  EXPECT_TRUE(holds({{kElf, 90, 0x2011, large}}));
+  EXPECT_FALSE(holds({{kElf, 90, kPlain, large}, {kPtx, 90, kZstd, small}}));
+  EXPECT_FALSE(holds_compressed({"PTX", 4}));
+}
+
 TEST(Fatbin, WhatIsNotLaidOutAsWeKnowGoesWhole) {
   const auto fine = fat({{kElf, 80}, {kElf, 90}});
   ASSERT_FALSE(part_of(fine, {{9, 0}}).empty());

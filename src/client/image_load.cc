@@ -11,6 +11,7 @@
 #include "client/statistics.h"
 #include "remote.h"
 #include "wire/image_name.h"
+#include "wire/packed.h"
 
 namespace nm::client {
 namespace {
@@ -34,6 +35,17 @@ bool wants_whole() { return set(getenv("NEARMETAL_WHOLE_IMAGES")); }
 bool may_ask() {
   const char* wish = getenv("NEARMETAL_IMAGE_CACHE");
   return !g_keeps_none && !(wish && strcmp(wish, "0") == 0);
+}
+
+bool wants_packing() {
+  const char* wish = getenv("NEARMETAL_COMPRESS");
+  if (!wish || !*wish) return false;
+  if (strcmp(wish, "lz4") == 0) return true;
+  static std::atomic<bool> said{false};
+  if (!said.exchange(true)) {
+    fprintf(stderr, "nearmetal: NEARMETAL_COMPRESS=%s is no way to compress: set it to lz4, or not at all.\n", wish);
+  }
+  return false;
 }
 
 std::vector<Architecture> architectures() {
@@ -85,15 +97,19 @@ class Loader {
 
  private:
   CUresult send(std::span<const uint8_t> image, uint32_t how) {
+    std::vector<uint8_t> packed;
+    if (wants_packing() && !holds_compressed({image.data(), image.size()})) packed = wire::pack(image);
+    const std::span<const uint8_t> bytes = packed.empty() ? image : packed;
+    const auto packing = packed.empty() ? wire::Packing::none : wire::Packing::lz4;
     int status = 0;
     const auto& o = options_.encoded();
-    if (CUresult e =
-            remote::nm_module_load(handle_, how, o.data(), o.size(), image.data(), image.size(), &status, logs_)) {
+    if (CUresult e = remote::nm_module_load(handle_, how, o.data(), o.size(), static_cast<uint32_t>(packing), image.size(),
+                                            bytes.data(), bytes.size(), &status, logs_)) {
       return e;
     }
     *status_ = static_cast<CUresult>(status);
-    Statistics::image_sent(image.size());
-    trace("sent", image.size());
+    Statistics::image_sent(bytes.size());
+    trace(packed.empty() ? "sent" : "sent, before it was packed", image.size());
     return CUDA_SUCCESS;
   }
 
@@ -113,7 +129,8 @@ CUresult load_image(uint64_t handle, uint32_t how, const JitOptions& options, co
     int answer = 0;
     const auto& o = options.encoded();
     const CUresult e =
-        remote::nm_module_load(handle, how, o.data(), o.size(), whole.data(), whole.size(), &answer, logs);
+        remote::nm_module_load(handle, how, o.data(), o.size(), 0, whole.size(), whole.data(), whole.size(),
+                                                  &answer, logs);
     *status = static_cast<CUresult>(answer);
     return e;
   }

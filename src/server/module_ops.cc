@@ -7,6 +7,7 @@
 #include "server_args.h"
 #include "wire/facts.h"
 #include "wire/image_name.h"
+#include "wire/packed.h"
 
 namespace nm::server {
 namespace {
@@ -206,10 +207,20 @@ namespace hand {
 
 CUresult nm_module_load(Session& s, args::nm_module_load& a, outs::nm_module_load& o) {
   if (a.image_size != s.record().bulk || a.image_size == 0 || a.image_size > kMaxImage) return CUDA_ERROR_INVALID_VALUE;
+  const auto packing = static_cast<wire::Packing>(a.packing);
+  if (packing == wire::Packing::none ? a.full_size != a.image_size
+                                     : packing != wire::Packing::lz4 || a.full_size > kMaxImage) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
   Load load(s, a.handle, a.form & ~kKeep, a.options);
   if (!load.acceptable()) return CUDA_ERROR_INVALID_VALUE;
   std::vector<uint8_t> bytes;
   if (!s.read_bulk(a.image_size, &bytes)) return CUDA_ERROR_UNKNOWN;
+  if (packing == wire::Packing::lz4) {
+    auto full = wire::unpack(bytes, a.full_size);
+    if (!full) return CUDA_ERROR_INVALID_VALUE;
+    bytes = std::move(*full);
+  }
   const CUresult result = load.run(std::move(bytes), &o.status, &o.logs);
   // What the driver refuses is not worth keeping.
   if (result == CUDA_SUCCESS && o.status == CUDA_SUCCESS && (a.form & kKeep)) s.image_cache().store(load.image());

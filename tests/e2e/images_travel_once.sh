@@ -15,7 +15,7 @@ def ok(result): assert result == 0, result
 def ptx(size, value):
     text = b".version 7.5\n.target sm_75\n.address_size 64\n.visible .global .align 4 .u32 answer = %d;\n" % value
     text += b".visible .entry k() { ret; }\n"
-    return text + b"// filling\n" * ((size - len(text)) // 11 + 1)
+    return text + b"".join(b"// %08d\n" % (i * 7919 % 10**8) for i in range((size - len(text)) // 12 + 1))
 def fat(size, value, entries):
     body = b""
     for entry in entries.split(","):
@@ -79,6 +79,14 @@ equal "what was damaged is sent again" "41 42 2 0" "$answers $images_sent $image
 program ptx:$size:41 ptx:$size:42
 equal "and kept again" "41 42 0 2" "$answers $images_sent $images_found"
 
+NEARMETAL_COMPRESS=lz4 program ptx:$size:48
+equal "compressed if that is wanted" "48 1" "$answers $images_sent"
+[ "$image_bytes_sent" -lt $((size * 3 / 4)) ] || fail "$image_bytes_sent bytes of it were sent"
+program ptx:$size:48
+equal "and the same image for all that" "48 0 1" "$answers $images_sent $images_found"
+NEARMETAL_COMPRESS=zip program ptx:$size:49
+contains "what is no way to compress is said" "NEARMETAL_COMPRESS=zip is no way to compress" "$(cat "$SCRATCH/stats")"
+
 program fat:$size:44:elf75,ptx75,elf80,elf100,ptx100
 equal "of a fat binary one entry travels" "44 1" "$answers $images_sent"
 [ "$image_bytes_sent" -lt $((size + 1000)) ] || fail "$image_bytes_sent bytes of it were sent"
@@ -99,7 +107,7 @@ for where in "$unix" "$unix ring" "$unix socket"; do
 done
 
 kill -TERM $SERVER_PID && wait $SERVER_PID
-equal "images outlive the server" 6 "$(ls "$SCRATCH/images" | grep -c '^[0-9a-f]\{64\}$')"
+equal "images outlive the server" 8 "$(ls "$SCRATCH/images" | grep -c '^[0-9a-f]\{64\}$')"
 start_server --listen "$tcp" --image-cache-size 0
 export NEARMETAL_SERVER=$tcp
 program ptx:$size:41 ptx:$size:42 ptx:$size:47
