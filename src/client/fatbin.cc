@@ -27,7 +27,7 @@ struct EntryHeader {
   uint64_t flags;
 };
 static_assert(sizeof(EntryHeader) == 48);
-constexpr uint64_t kCompressed = 0x2000 | 0x8000;  // with LZ4, with Zstandard
+constexpr uint64_t kCompressed = 0x2000 | 0x8000;                         // with LZ4, with Zstandard
 constexpr uint64_t kArchitectureOnly = 0x100000, kFamilyOnly = 0x200000;  // sm_90a, sm_100f
 
 struct Entry {

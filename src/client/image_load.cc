@@ -103,8 +103,8 @@ class Loader {
     const auto packing = packed.empty() ? wire::Packing::none : wire::Packing::lz4;
     int status = 0;
     const auto& o = options_.encoded();
-    if (CUresult e = remote::nm_module_load(handle_, how, o.data(), o.size(), static_cast<uint32_t>(packing), image.size(),
-                                            bytes.data(), bytes.size(), &status, logs_)) {
+    if (CUresult e = remote::nm_module_load(handle_, how, o.data(), o.size(), static_cast<uint32_t>(packing),
+                                            image.size(), bytes.data(), bytes.size(), &status, logs_)) {
       return e;
     }
     *status_ = static_cast<CUresult>(status);
@@ -128,9 +128,8 @@ CUresult load_image(uint64_t handle, uint32_t how, const JitOptions& options, co
   if (Client::get()->channel().shares_memory()) {
     int answer = 0;
     const auto& o = options.encoded();
-    const CUresult e =
-        remote::nm_module_load(handle, how, o.data(), o.size(), 0, whole.size(), whole.data(), whole.size(),
-                                                  &answer, logs);
+    const CUresult e = remote::nm_module_load(handle, how, o.data(), o.size(), 0, whole.size(), whole.data(),
+                                              whole.size(), &answer, logs);
     *status = static_cast<CUresult>(answer);
     return e;
   }

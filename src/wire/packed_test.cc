@@ -33,7 +33,8 @@ TEST(Packed, WhatGainsNothingIsLeftAsItIs) {
 TEST(Packed, LiesAboutTheSizeAreRefused) {
   const auto bytes = text(2000);
   const auto packed = pack(bytes);
-  for (uint64_t size : {uint64_t{0}, uint64_t{1}, bytes.size() - 1, bytes.size() + 1, uint64_t{1} << 40, ~uint64_t{0}}) {
+  for (uint64_t size :
+       {uint64_t{0}, uint64_t{1}, bytes.size() - 1, bytes.size() + 1, uint64_t{1} << 40, ~uint64_t{0}}) {
     EXPECT_FALSE(unpack(packed, size)) << size;
   }
 }
