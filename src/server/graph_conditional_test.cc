@@ -50,7 +50,8 @@ class GraphConditional : public ::testing::Test {
     driver_.cuGraphDestroyNode = destroy_node;
     // A session takes what its process prints, and this process prints test results.
     int output = dup(STDOUT_FILENO);
-    session_ = std::make_unique<Session>(driver_, Connection(wire::socket_stream(Fd(ends[1]), true)), host_functions_);
+    session_ = std::make_unique<Session>(driver_, Connection(wire::socket_stream(Fd(ends[1]), true)), host_functions_,
+                                         lanes_);
     dup2(output, STDOUT_FILENO);
     close(output);
   }
@@ -64,6 +65,7 @@ class GraphConditional : public ::testing::Test {
   DriverTable driver_{};
   Fd client_;
   HostFunctions host_functions_;
+  wire::Lanes lanes_;
   std::unique_ptr<Session> session_;
 };
 

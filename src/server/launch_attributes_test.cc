@@ -46,7 +46,8 @@ class LaunchAttributes : public testing::Test {
     driver_.cuGraphKernelNodeGetAttribute = get<CUgraphNode>;
     // A session takes what its process prints, and this process prints test results.
     int output = dup(STDOUT_FILENO);
-    session_ = std::make_unique<Session>(driver_, Connection(wire::socket_stream(Fd(ends[1]), true)), host_functions_);
+    session_ = std::make_unique<Session>(driver_, Connection(wire::socket_stream(Fd(ends[1]), true)), host_functions_,
+                                         lanes_);
     dup2(output, STDOUT_FILENO);
     close(output);
     event_ = reinterpret_cast<CUevent>(session_->tables().event.virtual_of(kDriversEvent));
@@ -79,6 +80,7 @@ class LaunchAttributes : public testing::Test {
   DriverTable driver_{};
   Fd client_;
   HostFunctions host_functions_;
+  wire::Lanes lanes_;
   std::unique_ptr<Session> session_;
   CUevent event_ = nullptr;  // as the client names it
 };
