@@ -6,10 +6,11 @@
 #include "client/client.h"
 #include "client/context.h"
 #include "client/graph_slots.h"
+#include "client/host_function.h"
 #include "client/host_memory.h"
+#include "client/host_writes.h"
 #include "client/idle_stream.h"
 #include "client/lane_copy.h"
-#include "client/host_writes.h"
 #include "client/memory.h"
 #include "client/staging.h"
 #include "remote.h"
@@ -23,14 +24,7 @@ CUresult ready(const void* host, size_t size) {
   return current_context() ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
 }
 
-// Host memory that an asynchronous copy returns from at once: pinned here, mirrored there.
-bool is_mirrored(const void* address, size_t size) {
-  auto a = reinterpret_cast<uint64_t>(address);
-  auto range = find_memory(a);
-  return range && range->kind == MemoryKind::mirrored && size <= range->base + range->size - a;
-}
-
-CUresult captured_copy(CUdeviceptr device, const void* host, size_t size, CUstream stream, bool to_device) {
+CUDA_MEMCPY3D_PEER described(CUdeviceptr device, const void* host, size_t size, bool to_device) {
   CUDA_MEMCPY3D_PEER copy{};
   copy.WidthInBytes = size;
   copy.Height = copy.Depth = 1;
@@ -45,10 +39,16 @@ CUresult captured_copy(CUdeviceptr device, const void* host, size_t size, CUstre
     copy.dstMemoryType = CU_MEMORYTYPE_HOST;
     copy.dstHost = const_cast<void*>(host);
   }
-  return capture_copy(copy, stream);
+  return copy;
 }
 
 }  // namespace
+
+bool is_mirrored(const void* address, size_t size) {
+  auto a = reinterpret_cast<uint64_t>(address);
+  auto range = find_memory(a);
+  return range && range->kind == MemoryKind::mirrored && size <= range->base + range->size - a;
+}
 
 CUresult copy_to_device(CUdeviceptr dst, const void* src, size_t size, CUstream stream, bool wait) {
   if (CUresult e = ready(src, size)) return e;
@@ -62,11 +62,20 @@ CUresult copy_to_device(CUdeviceptr dst, const void* src, size_t size, CUstream 
   }
   bool captured;
   if (CUresult e = is_captured(stream, &captured)) return e;
-  if (captured) return captured_copy(dst, src, size, stream, true);
+  if (captured) return capture_copy(described(dst, src, size, true), stream);
   if (CUresult e = wait_for_host_writes(src, size)) return e;
-  if (CUresult e; stage_to_device(dst, src, size, stream, &e)) return e;
-  if (goes_over_lanes(size)) return lane_copy_in(dst, src, size, stream, !wait && is_mirrored(src, size));
-  return remote::nm_copy_in(dst, stream, src, size);
+  const bool over_lanes = goes_over_lanes(size), in_turn = host_functions_may_run();
+  const bool mirrored = (wait || in_turn || over_lanes) && is_mirrored(src, size);
+  CUresult e;
+  if (mirrored && in_turn)
+    e = copy_through_graph(described(dst, src, size, true), stream);
+  else if (over_lanes)
+    e = lane_copy_in(dst, src, size, stream, !wait && mirrored);
+  else if (!stage_to_device(dst, src, size, stream, &e))
+    e = remote::nm_copy_in(dst, stream, src, size);
+  // From pinned memory a waiting copy is over when it returns, also for streams that do not wait for its own; from
+  // pageable memory it need only have taken the bytes.
+  return e == CUDA_SUCCESS && wait && mirrored ? remote::cuStreamSynchronize(stream) : e;
 }
 
 CUresult copy_from_device(void* dst, CUdeviceptr src, size_t size, CUstream stream, bool wait) {
@@ -80,14 +89,22 @@ CUresult copy_from_device(void* dst, CUdeviceptr src, size_t size, CUstream stre
   }
   bool captured;
   if (CUresult e = is_captured(stream, &captured)) return e;
-  if (captured) return captured_copy(src, dst, size, stream, false);
+  if (captured) return capture_copy(described(src, dst, size, false), stream);
   if (!wait && is_mirrored(dst, size)) {
-    uint64_t write = expect_host_write(dst, size, stream);
-    CUresult e = goes_over_lanes(size) ? lane_push(dst, src, size, stream)
-                                       : remote::nm_copy_push(src, size, stream, reinterpret_cast<uint64_t>(dst));
+    const bool over_lanes = goes_over_lanes(size);
+    // Bytes on lanes overtake those of earlier copies that come through the channel.
+    if (over_lanes) {
+      if (CUresult e = wait_for_host_writes(dst, size, kOnLanes)) return e;
+    }
+    uint64_t write = expect_host_write(dst, size, stream, over_lanes ? kOnLanes : 0);
+    CUresult e = over_lanes ? lane_push(dst, src, size, stream)
+                            : remote::nm_copy_push(src, size, stream, reinterpret_cast<uint64_t>(dst));
     if (e != CUDA_SUCCESS) host_write_is_over(write);
     return e;
   }
+  // A mark of the device says when these bytes have come; what an earlier copy writes to the same memory comes through
+  // the channel and would be later.
+  if (CUresult e = wait_for_host_writes(dst, size)) return e;
   CUresult e;
   if (goes_over_lanes(size)) {
     e = lane_copy_out(dst, src, size, stream);

@@ -8,6 +8,9 @@
 
 namespace nm::client {
 
+// Host memory that asynchronous copies work on later: pinned here, mirrored there.
+bool is_mirrored(const void* address, size_t size);
+
 // The linear copies; `wait`: return when the bytes are where they belong (pageable memory always waits for reads).
 CUresult copy_to_device(CUdeviceptr dst, const void* src, size_t size, CUstream stream, bool wait);
 CUresult copy_from_device(void* dst, CUdeviceptr src, size_t size, CUstream stream, bool wait);

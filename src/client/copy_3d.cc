@@ -12,6 +12,7 @@
 #include "client/copy.h"
 #include "client/graph_slots.h"
 #include "client/host_box.h"
+#include "client/host_function.h"
 #include "client/host_memory.h"
 #include "client/host_writes.h"
 #include "client/memory.h"
@@ -103,6 +104,10 @@ CUresult copy_3d(const CUDA_MEMCPY3D_PEER& asked, CUstream stream, bool wait, bo
   std::vector<uint8_t> rows;
   if (from_host) {
     if (CUresult e = wait_for_host_writes(src.base, extent(src))) return e;
+    if (host_functions_may_run() && is_mirrored(src.base, extent(src))) {
+      if (CUresult e = copy_through_graph(c, stream)) return e;
+      return wait ? remote::cuStreamSynchronize(stream) : CUDA_SUCCESS;
+    }
     rows.reserve(volume(c));
     for_each_row(src, [&](uint8_t* row) { rows.insert(rows.end(), row, row + c.WidthInBytes); });
     if (CUresult e = remote::nm_copy3d_in(&c, stream, rows.data(), rows.size())) return e;

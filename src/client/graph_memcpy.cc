@@ -29,6 +29,21 @@ CUresult apply(const NodeWay& way, const CUDA_MEMCPY3D* copy, CUcontext ctx, CUg
 }
 
 }  // namespace
+
+CUresult copy_through_graph(const CUDA_MEMCPY3D_PEER& copy, CUstream stream) {
+  CUgraph graph = nullptr;
+  CUgraphExec exec = nullptr;
+  if (CUresult e = cuGraphCreate(&graph, 0)) return e;
+  const CUDA_MEMCPY3D c = wire::copy_3d_as<CUDA_MEMCPY3D>(copy);
+  CUgraphNode node;
+  CUresult e = cuGraphAddMemcpyNode(&node, graph, nullptr, 0, &c, from_handle<CUcontext>(current_context()));
+  if (e == CUDA_SUCCESS) e = cuGraphInstantiateWithFlags(&exec, graph, 0);
+  if (e == CUDA_SUCCESS) e = launch_graph(exec, stream);
+  if (exec) cuGraphExecDestroy(exec);  // the launch goes on
+  cuGraphDestroy(graph);
+  return e;
+}
+
 }  // namespace nm::client
 
 using namespace nm::client;

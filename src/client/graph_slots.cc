@@ -13,6 +13,7 @@
 #include "client/copy.h"
 #include "client/handles.h"
 #include "client/host_box.h"
+#include "client/host_function.h"
 #include "client/host_memory.h"
 #include "client/host_writes.h"
 #include "client/memory.h"
@@ -78,19 +79,20 @@ void end_launch(const Launch& launch) {
   for (uint64_t write : launch.writes) host_write_is_over(write);
 }
 
-// What the graph reads may be what something earlier is still going to write. What a graph writes to the very slot is at
-// the server in time.
-CUresult wait_for_inputs(uint64_t exec) {
-  std::vector<std::pair<uint64_t, Box>> inputs;
+// What the graph reads may be what something earlier is still going to write. What a graph writes to the very slot is
+// at the server in time. And what it writes counts as written if it differs from what is here at its launch, so that
+// must not change any more either.
+CUresult wait_for_earlier_writes(uint64_t exec) {
+  std::vector<std::pair<uint64_t, Box>> boxes;
   {
     std::lock_guard lock(g_mutex);
     auto it = execs().find(exec);
     if (it == execs().end()) return CUDA_SUCCESS;
     for (uint64_t id : it->second.slots) {
-      if (const Box* box = slots().box(id); box && slots().is_source(id)) inputs.push_back({id, *box});
+      if (const Box* box = slots().box(id)) boxes.push_back({id, *box});
     }
   }
-  for (const auto& [slot, box] : inputs) {
+  for (const auto& [slot, box] : boxes) {
     if (CUresult e = wait_for_host_writes(box.base, extent(box), slot)) return e;
   }
   return CUDA_SUCCESS;
@@ -197,11 +199,16 @@ void add_graph_allocation(uint64_t address, uint64_t size) {
 }
 
 CUresult launch_graph(CUgraphExec exec, CUstream stream) {
-  if (g_execs.load(std::memory_order_relaxed) == 0) [[likely]] return remote::cuGraphLaunch(exec, stream);
+  if (g_execs.load(std::memory_order_relaxed) == 0 && !graphs_have_host_functions()) [[likely]] {
+    return remote::cuGraphLaunch(exec, stream);
+  }
   bool captured;
   if (CUresult e = is_captured(stream, &captured)) return e;
   if (captured) return remote::cuGraphLaunch(exec, stream);
-  if (CUresult e = wait_for_inputs(as_handle(exec))) return e;
+  if (graphs_have_host_functions()) {
+    if (CUresult e = wait_for_host_copies()) return e;
+  }
+  if (CUresult e = wait_for_earlier_writes(as_handle(exec))) return e;
   if (CUresult e = allocate_for_launch(as_handle(exec))) return e;
   std::lock_guard launch_lock(g_launch_mutex);
   std::vector<SlotUpdate> updates;

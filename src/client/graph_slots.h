@@ -35,6 +35,10 @@ class CopySlots {
 // A copy into a captured stream.
 CUresult capture_copy(const CUDA_MEMCPY3D_PEER& copy, CUstream stream);
 
+// A copy as a graph of its own: it reads host memory when its turn in the stream comes and not before, so that it sees
+// what a host function writes until then. `copy` is settled.
+CUresult copy_through_graph(const CUDA_MEMCPY3D_PEER& copy, CUstream stream);
+
 // Writes what the program once named as the source or destination back into a descriptor; false: no such slot.
 bool restore_host_end(uint64_t slot, bool source, CUDA_MEMCPY3D_PEER* copy);
 

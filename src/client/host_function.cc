@@ -9,6 +9,8 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -20,6 +22,7 @@
 #include "client/copy.h"
 #include "client/graph_slots.h"
 #include "client/handles.h"
+#include "client/host_writes.h"
 #include "remote.h"
 #include "wire/events.h"
 
@@ -43,6 +46,8 @@ std::map<uint64_t, Function>& functions() {
 }
 uint64_t g_next = 1;
 int g_connection = -1;
+std::atomic<int> g_in_streams{0};  // that run once
+std::atomic<bool> g_in_graphs{false};
 
 bool transfer(bool out, int fd, void* data, size_t size) {
   auto* p = static_cast<char*>(data);
@@ -56,12 +61,13 @@ bool transfer(bool out, int fd, void* data, size_t size) {
   return true;
 }
 
-void run(const wire::EventRequest& request) {
+// True: a function that runs once.
+bool run(const wire::EventRequest& request) {
   Function f;
   {
     std::lock_guard lock(g_mutex);
     auto it = functions().find(request.token);
-    if (it == functions().end()) return;  // a server that makes up tokens calls nothing
+    if (it == functions().end()) return false;  // a server that makes up tokens calls nothing
     f = it->second;
     if (f.once) functions().erase(it);
   }
@@ -69,6 +75,15 @@ void run(const wire::EventRequest& request) {
   if (f.host) f.host(f.user_data);
   else f.callback(f.stream, static_cast<CUresult>(request.status), f.user_data);
   forbid_calls(false);
+  return f.once;
+}
+
+bool drop(uint64_t size) {
+  uint8_t bytes[4096];
+  for (; size; size -= std::min<uint64_t>(size, sizeof bytes)) {
+    if (!transfer(false, g_connection, bytes, std::min<uint64_t>(size, sizeof bytes))) return false;
+  }
+  return true;
 }
 
 // What graphs wrote to memory that the function may read.
@@ -76,7 +91,12 @@ bool take_updates(uint32_t count) {
   for (uint32_t i = 0; i < count; i++) {
     wire::EventUpdate update;
     if (!transfer(false, g_connection, &update, sizeof update)) return false;
-    if (!update.size || update.size != graph_slot_size(update.slot)) return false;
+    const uint64_t size = graph_slot_size(update.slot);
+    if (!size) {  // it ended while this was on its way
+      if (!drop(update.size)) return false;
+      continue;
+    }
+    if (update.size != size) return false;
     std::vector<uint8_t> bytes(update.size);
     if (!transfer(false, g_connection, bytes.data(), bytes.size())) return false;
     write_graph_output(update.slot, update.version, bytes);
@@ -102,10 +122,13 @@ void* serve(void*) {
   wire::EventRequest request;
   while (transfer(false, g_connection, &request, sizeof request)) {
     if (!take_updates(request.updates)) break;
-    run(request);
+    const bool once = run(request);
     if (!answer(request.token)) break;
+    if (once) g_in_streams--;
   }
   shutdown(g_connection, SHUT_RDWR);
+  // Streams would go on without the program's functions: no result is valid any more.
+  Client::get()->channel().fail("the connection for host functions ended");
   return nullptr;
 }
 
@@ -149,12 +172,24 @@ CUresult submit(CUstream stream, Form form, Function f) {
   bool captured;
   if (CUresult e = is_captured(stream, &captured)) return e;
   f.once = !captured;
+  // It may read what copies write to memory that only this process has: their bytes have to come before it is asked
+  // for.
+  if (!captured) {
+    if (CUresult e = wait_for_host_copies()) return e;
+  }
   uint64_t token;
   if (CUresult e = add(f, &token)) return e;
   // A callback cannot be captured, and a driver says so at once.
   Answered answered(captured && form == kCallback);
+  if (captured)
+    g_in_graphs = true;
+  else
+    g_in_streams++;
   CUresult e = remote::nm_host_function(stream, form, token);
-  if (e != CUDA_SUCCESS) forget(token);
+  if (e != CUDA_SUCCESS) {
+    forget(token);
+    if (!captured) g_in_streams--;
+  }
   return e;
 }
 
@@ -165,8 +200,12 @@ CUresult keep_host_function(CUhostFn function, void* user_data, uint64_t* token)
   f.host = function;
   f.user_data = user_data;
   f.once = false;
+  g_in_graphs = true;
   return add(f, token);
 }
+
+bool host_functions_may_run() { return g_in_streams.load() > 0 || g_in_graphs.load(); }
+bool graphs_have_host_functions() { return g_in_graphs.load(); }
 
 bool find_host_function(uint64_t token, CUhostFn* function, void** user_data) {
   std::lock_guard lock(g_mutex);

@@ -42,8 +42,9 @@ uint64_t HostSlots::find_shared(const CUDA_MEMCPY3D_PEER& copy, const Box& b, bo
     const Box& o = slot.box;
     bool same =
         o.width == b.width && o.height == b.height && o.depth == b.depth && o.pitch == b.pitch && o.rows == b.rows;
-    // Two that only read need not know of each other; two that only write have their order by other means.
-    bool meets = source ? slot.destination.has_value() : slot.source.has_value();
+    // Two that only read need not know of each other. Two that write do: each would count as written only if it differs
+    // from what was there at the launch, so the last one, if it does not, would lose to the first.
+    bool meets = !source || slot.destination.has_value();
     const auto& end = source ? slot.source : slot.destination;
     bool fits = !end || (source ? same_source(*end, copy) : same_destination(*end, copy));
     if (same && meets && fits && slot.context && slot.context == context && it->second > found) found = it->second;

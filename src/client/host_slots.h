@@ -22,7 +22,7 @@ struct SlotUpdate {
 class HostSlots {
  public:
   // A number for the source or the destination of a copy. `copy` is settled (host_box.h). What one copy writes and
-  // another one in that context reads is one slot: the bytes are then at the server already, in the right order.
+  // another one in that context reads or writes is one slot: the bytes are then at the server, in the right order.
   uint64_t add(const CUDA_MEMCPY3D_PEER& copy, bool source, uint64_t context);
   // It was added so many times for copies that are no more; a slot ends with the last of them.
   void drop(uint64_t slot, uint64_t times);

@@ -104,6 +104,7 @@ TEST_F(HostSlotsTest, WhatOneCopyWritesAndAnotherReadsIsOneSlot) {
   uint64_t out = add(whole(), false);
   EXPECT_TRUE(slots_.is_source(out) && slots_.is_destination(out));
   EXPECT_EQ(out, add(whole(), true)) << "what a copy writes, read once more";
+  EXPECT_EQ(out, add(whole(), false)) << "two that write";
   EXPECT_NE(out, add(whole(), true, 2)) << "in another context";
   CUDA_MEMCPY3D_PEER half = whole();
   half.WidthInBytes /= 2;

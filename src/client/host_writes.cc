@@ -45,6 +45,29 @@ CUresult fence(uint64_t context, uint64_t stream) {
   return all.wait();
 }
 
+template <typename Matters>
+CUresult wait_for(Matters matters) {
+  if (g_count.load(std::memory_order_relaxed) == 0) [[likely]]
+    return CUDA_SUCCESS;
+  std::set<std::pair<uint64_t, uint64_t>> streams;
+  std::vector<uint64_t> found;
+  {
+    std::lock_guard lock(g_mutex);
+    for (auto& [write, w] : writes()) {
+      if (!matters(w)) continue;
+      found.push_back(write);
+      streams.insert({w.context, w.stream});
+    }
+  }
+  for (auto [context, stream] : streams) {
+    if (CUresult e = fence(context, stream)) return e;
+  }
+  // Whose bytes have not come by now has failed.
+  std::lock_guard lock(g_mutex);
+  for (uint64_t write : found) erase(write);
+  return CUDA_SUCCESS;
+}
+
 }  // namespace
 
 uint64_t expect_host_write(const void* first, size_t size, CUstream stream, uint64_t slot) {
@@ -76,26 +99,14 @@ void forget_host_writes(uint64_t context) {
 }
 
 CUresult wait_for_host_writes(const void* address, size_t size, uint64_t but_for_slot) {
-  if (g_count.load(std::memory_order_relaxed) == 0) [[likely]]
-    return CUDA_SUCCESS;
   auto first = reinterpret_cast<uint64_t>(address);
-  std::set<std::pair<uint64_t, uint64_t>> streams;
-  std::vector<uint64_t> found;
-  {
-    std::lock_guard lock(g_mutex);
-    for (auto& [write, w] : writes()) {
-      if (first >= w.first + w.size || w.first >= first + size || (w.slot && w.slot == but_for_slot)) continue;
-      found.push_back(write);
-      streams.insert({w.context, w.stream});
-    }
-  }
-  for (auto [context, stream] : streams) {
-    if (CUresult e = fence(context, stream)) return e;
-  }
-  // Whose bytes have not come by now has failed.
-  std::lock_guard lock(g_mutex);
-  for (uint64_t write : found) erase(write);
-  return CUDA_SUCCESS;
+  return wait_for([&](const Write& w) {
+    return first < w.first + w.size && w.first < first + size && !(w.slot && w.slot == but_for_slot);
+  });
+}
+
+CUresult wait_for_host_copies() {
+  return wait_for([](const Write& w) { return w.slot == 0 || w.slot == kOnLanes; });
 }
 
 }  // namespace nm::client

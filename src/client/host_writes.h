@@ -10,7 +10,9 @@
 
 namespace nm::client {
 
-// A number for the write; it is expected until it is over. `slot`: of a graph's output, 0: none.
+// A number for the write; it is expected until it is over. `slot`: of a graph's output, 0: none. kOnLanes: the bytes do
+// not come through the channel.
+inline constexpr uint64_t kOnLanes = ~uint64_t{0};
 uint64_t expect_host_write(const void* first, size_t size, CUstream stream, uint64_t slot = 0);
 void host_write_is_over(uint64_t write);
 // The bytes of a copy have come: of the oldest one of this range.
@@ -21,5 +23,8 @@ void forget_host_writes(uint64_t context);
 // Returns when every write that was expected of the range is over, except those to that slot. An error is that of the
 // work that writes.
 CUresult wait_for_host_writes(const void* first, size_t size, uint64_t but_for_slot = 0);
+
+// The same for all that copies (not graphs) write.
+CUresult wait_for_host_copies();
 
 }  // namespace nm::client

@@ -262,9 +262,11 @@ CUresult nm_copy_push(Session& s, args::nm_copy_push& a, outs::nm_copy_push&) {
 CUresult nm_stream_fence(Session& s, args::nm_stream_fence& a, outs::nm_stream_fence&) {
   if (s.any_capture()) {
     // An event of ours would become part of the capture, or break it.
+    // Of the legacy stream the driver says whether something is captured that waits for it.
     CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_ACTIVE;
-    bool legacy = reinterpret_cast<uint64_t>(a.stream) <= 1;
-    if (!legacy && s.driver().cuStreamIsCapturing(a.stream, &status) != CUDA_SUCCESS) return CUDA_ERROR_INVALID_HANDLE;
+    CUresult e = s.driver().cuStreamIsCapturing(a.stream, &status);
+    if (e == CUDA_ERROR_STREAM_CAPTURE_IMPLICIT) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    if (e != CUDA_SUCCESS) return CUDA_ERROR_INVALID_HANDLE;
     if (status != CU_STREAM_CAPTURE_STATUS_NONE) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   }
   auto later = s.later();
