@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Real programs on a real GPU: natively twice, then through nearmetal, results compared bit by bit.
 
-usage: tests/gpu/run.py --prefix DIR [--out DIR] [--only NAME,NAME] [--tcp]
+usage: tests/gpu/run.py --prefix DIR [--out DIR] [--only NAME,NAME] [--tcp] [--strict]
+
+--strict: once more with NEARMETAL_STRICT=1, where every call waits for its answer; the results must be the same.
 
 DIR holds bin/nearmetal, bin/nearmetald and lib/nearmetal (an unpacked bundle or a build tree). Needs an NVIDIA driver,
 python3 with PyTorch, and nvcc for the programs in C++. A case whose framework is missing is reported as absent, and the
@@ -27,6 +29,7 @@ PYTHON_CASES = [
 ]
 CUDA_CASES = {"cudart_static": ["-cudart", "static"], "cudart_shared": ["-cudart", "shared"]}
 TIMEOUT = 120
+STRICT_TIMEOUT = 600  # a round trip for every call
 
 
 def run(command, env, timeout=TIMEOUT):
@@ -84,6 +87,7 @@ def main():
     parser.add_argument("--out", default="gpu-results", type=pathlib.Path)
     parser.add_argument("--only", default="")
     parser.add_argument("--tcp", action="store_true")
+    parser.add_argument("--strict", action="store_true")
     parser.add_argument("--allow-absent", action="store_true")
     args = parser.parse_args()
     prefix = args.prefix.resolve()
@@ -123,12 +127,20 @@ def main():
         what = verdict(native, again, remote)
         results[case] = {"native": native, "again": again, "remote": remote, "verdict": what}
         failed = what.startswith("FAILED") or (what == "absent" and not args.allow_absent)
+        shown = remote
+        if args.strict and native["rc"] == 0:
+            strict = run(through + command, dict(remote_env, NEARMETAL_STRICT="1"), STRICT_TIMEOUT)
+            strictly = verdict(native, again, strict)
+            results[case].update(strict=strict, strict_verdict=strictly)
+            if strictly.startswith("FAILED"):
+                failed, shown = True, remote if what.startswith("FAILED") else strict
+            what += f"; strict: {strictly}, {strict['seconds']:.1f} s"
         bad += failed
         calls = next((line.split("nearmetal: ", 1)[1] for line in remote["stderr"].splitlines() if "nearmetal: calls=" in line), "")
         rows.append((case, f"{again['seconds']:.1f}", f"{remote['seconds']:.1f}", what, calls))
         print(f"{case:18} native {again['seconds']:6.1f} s   nearmetal {remote['seconds']:6.1f} s   {what}", flush=True)
         if failed:
-            print("    " + "\n    ".join((remote["stderr"] or native["stderr"]).splitlines()[-12:]), flush=True)
+            print("    " + "\n    ".join((shown["stderr"] or native["stderr"]).splitlines()[-12:]), flush=True)
     alive = server.poll() is None
     server.send_signal(signal.SIGTERM)
     server.wait(30)
