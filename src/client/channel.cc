@@ -88,6 +88,7 @@ Result<Fd> greet(const wire::Address& address, wire::Purpose purpose, const std:
   strncpy(hello.version, NM_VERSION, sizeof hello.version - 1);
   hello.token = join;
   hello.pid = static_cast<uint32_t>(getpid());
+  strncpy(hello.program, program_invocation_short_name, sizeof hello.program - 1);
   hello.env_size = static_cast<uint32_t>(environment.size());
   setsockopt(fd->get(), SOL_SOCKET, SO_RCVTIMEO, &kWelcomePatience, sizeof kWelcomePatience);
   wire::Welcome welcome;

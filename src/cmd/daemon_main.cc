@@ -17,6 +17,7 @@ int worker(const Args& args) {
   app.add_option("--control-fd", options.control_fd)->required();
   app.add_option("--driver", options.driver)->required();
   app.add_option("--nvml", options.nvml_driver);
+  app.add_option("--page-fd", options.page_fd);
   app.add_flag("--no-cuda", no_cuda);
   app.add_option("--image-cache", options.image_cache);
   app.add_option("--image-cache-bytes", options.image_cache_bytes);

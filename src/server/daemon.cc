@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <memory>
 #include <unordered_map>
 
@@ -22,6 +23,7 @@
 #include "server/daemon_hello.h"
 #include "server/daemon_listen.h"
 #include "server/daemon_notify.h"
+#include "server/daemon_status.h"
 
 namespace nm::server {
 namespace {
@@ -29,22 +31,28 @@ namespace {
 // Connections that have no worker yet. Above it, the kernel's backlog holds the others.
 constexpr size_t kMaxPending = 1024;
 constexpr Millis kLinger{1'000};          // for a refused client to read why
+constexpr Millis kAnswerPatience{5'000};  // with somebody who asked and does not read
+constexpr int kMaxAnswers = 32;           // on their way at the same time
 constexpr Millis kAcceptPause{100};       // when descriptors have run out
 constexpr Millis kGraceAfterTerm{2'000};  // between SIGTERM and SIGKILL to workers
 
 struct Connection {
   Fd fd;
-  std::string peer;  // "pid 17, uid 1000 over unix:/run/nearmetal.sock"
+  Peer peer;
   HelloReader reader;
   wire::Token token;  // of the session that it is to become
   WorkerPool::RequestId request = 0;
   Loop::TimerId deadline = 0;
+  StatusAnswer answer;  // what is still to be sent of one
 };
 
 struct Session {
   WorkerPool::WorkerId worker;
-  std::string peer;
+  Peer peer;
   TimePoint since;
+  std::string program;
+  uint32_t claimed_pid;
+  bool nvml;
 };
 
 struct TokenHash {
@@ -80,6 +88,9 @@ class Daemon {
   void begin_session(Connection& connection);
   void on_worker(int fd, WorkerPool::WorkerId worker);
   void join_session(Connection& connection);
+  void answer_status(Connection& connection);
+  void send_answer(Connection& connection);
+  wire::ServerStatus status() const;
   void refuse(Connection& connection, wire::Status status, const std::string& sentence);
   void linger(Connection& connection);
   void drop(int fd);
@@ -92,20 +103,12 @@ class Daemon {
   std::vector<Listener> listeners_;
   bool accepting_ = false;
   bool draining_ = false;
+  const TimePoint started_ = Clock::now();
   std::unordered_map<int, std::unique_ptr<Connection>> connections_;  // without a worker, by descriptor
   std::unordered_map<wire::Token, Session, TokenHash> sessions_;
   std::unordered_map<WorkerPool::WorkerId, wire::Token> tokens_;
   WorkerPool pool_;
 };
-
-std::string describe_peer(int fd, const wire::Address& address) {
-  ucred who = {};
-  socklen_t size = sizeof who;
-  if (address.kind == wire::Address::Kind::unix_socket && ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0) {
-    return fmt::format("pid {}, uid {} over {}", who.pid, who.uid, address.text());
-  }
-  return "over " + address.text();
-}
 
 // Every session costs the daemon two descriptors; the usual soft limit of 1024 would be the first wall.
 void raise_descriptor_limit() {
@@ -211,7 +214,7 @@ void Daemon::accept_all(const Listener& listener) {
     }
     const int number = fd.get();
     auto connection = std::make_unique<Connection>();
-    connection->peer = describe_peer(number, listener.address());
+    connection->peer = peer_of(number, listener.address());
     connection->fd = std::move(fd);
     connection->deadline = loop_.after(options_.hello_timeout, [this, number] {
       refuse(*connections_.at(number), wire::Status::refused, "The Hello did not arrive in time.");
@@ -238,7 +241,7 @@ void Daemon::on_hello_bytes(int fd, uint32_t) {
       case HelloReader::State::refused: {
         const Refusal refusal = connection.reader.refusal();
         if (refusal.status != wire::Status::ok) return refuse(connection, refusal.status, refusal.sentence);
-        log::warn(fmt::format("Dropped a connection ({}): {}", connection.peer, refusal.sentence));
+        log::warn(fmt::format("Dropped a connection ({}): {}", connection.peer.text, refusal.sentence));
         return drop(fd);
       }
     }
@@ -254,7 +257,63 @@ void Daemon::dispatch(Connection& connection) {
     case wire::Purpose::events:
     case wire::Purpose::lane:
       return join_session(connection);
+    case wire::Purpose::status:
+      return answer_status(connection);
   }
+}
+
+// Nothing of it is kept: who wants to know more asks again.
+void Daemon::answer_status(Connection& connection) {
+  const auto busy = std::count_if(connections_.begin(), connections_.end(),
+                                  [](const auto& entry) { return entry.second->answer.under_way(); });
+  if (busy >= kMaxAnswers) {
+    return refuse(connection, wire::Status::refused, "The server is telling too many others already. Ask again.");
+  }
+  connection.answer = StatusAnswer(status());
+  const int fd = connection.fd.get();
+  connection.deadline = loop_.after(kAnswerPatience, [this, fd] { drop(fd); });
+  loop_.forget(fd);
+  loop_.watch(fd, EPOLLOUT, [this, fd](uint32_t) { send_answer(*connections_.at(fd)); });
+}
+
+void Daemon::send_answer(Connection& connection) {
+  switch (connection.answer.send_some(connection.fd.get())) {
+    case StatusAnswer::State::under_way:
+      return;
+    case StatusAnswer::State::sent:
+      ::shutdown(connection.fd.get(), SHUT_WR);
+      return linger(connection);
+    case StatusAnswer::State::failed:
+      return drop(connection.fd.get());
+  }
+}
+
+wire::ServerStatus Daemon::status() const {
+  wire::ServerStatus out = {.clock_us = in_us(Clock::now().time_since_epoch()),
+                      .uptime_us = in_us(Clock::now() - started_),
+                      .sessions_in_all = sessions_.size(),
+                      .max_sessions = options_.max_sessions,
+                      .gpus = pool_.offered(),
+                      .sessions = {}};
+  for (const auto& [token, session] : sessions_) {
+    const WorkerPage* page = pool_.page(session.worker);
+    if (!page) continue;
+    wire::SessionStatus& s = out.sessions.emplace_back();
+    s.id = token.words[0];
+    s.program = session.program;
+    s.from = session.peer.from;
+    s.local = session.peer.local;
+    s.nvml = session.nvml;
+    s.pid = s.local ? session.peer.pid : session.claimed_pid;
+    s.uid = session.peer.uid;
+    s.age_us = in_us(Clock::now() - session.since);
+    s.worker_pid = static_cast<uint64_t>(pool_.pid(session.worker));
+    s.worker_cpu_us = cpu_time_us(pool_.pid(session.worker));
+    page->read(s);
+    page->add_held(out.gpus);
+  }
+  keep_busiest(out);
+  return out;
 }
 
 void Daemon::begin_session(Connection& connection) {
@@ -288,9 +347,15 @@ void Daemon::on_worker(int fd, WorkerPool::WorkerId worker) {
   assignment.hello.token = token;
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);  // the worker gets a blocking socket
   // Known as a session from now on: if the worker has died this moment, its end is reported as the session's.
-  sessions_[token] = {.worker = worker, .peer = connection.peer, .since = Clock::now()};
+  const wire::Hello& hello = assignment.hello;
+  sessions_[token] = {.worker = worker,
+                      .peer = connection.peer,
+                      .since = Clock::now(),
+                      .program = wire::plain_text({hello.program, ::strnlen(hello.program, sizeof hello.program)}),
+                      .claimed_pid = hello.pid,
+                      .nvml = hello.purpose == wire::Purpose::nvml};
   tokens_[worker] = token;
-  log::info(fmt::format("Session {} begins: {}, worker {}, client's own pid {}.", session_name(token), connection.peer,
+  log::info(fmt::format("Session {} begins: {}, worker {}, client's own pid {}.", session_name(token), connection.peer.text,
                         pool_.pid(worker), assignment.hello.pid));
   if (auto given = pool_.assign(worker, assignment, fd); !given) {
     return refuse(connection, wire::Status::refused, given.error().message);
@@ -313,7 +378,7 @@ void Daemon::join_session(Connection& connection) {
 }
 
 void Daemon::refuse(Connection& connection, wire::Status status, const std::string& sentence) {
-  log::warn(fmt::format("Refused a connection ({}): {}", connection.peer, sentence));
+  log::warn(fmt::format("Refused a connection ({}): {}", connection.peer.text, sentence));
   const std::string welcome = encode_welcome(status, {}, sentence);
   // At most some 4 KiB into an empty socket buffer: it fits, or the peer is not worth waiting for.
   ::send(connection.fd.get(), welcome.data(), welcome.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -355,7 +420,7 @@ void Daemon::on_worker_end(WorkerPool::WorkerId worker, const ExitStatus& end) {
     if (end.clean()) {
       log::info(fmt::format("Session {} ended after {:.1f} s.", name, seconds));
     } else {
-      log::error(fmt::format("Session {} ({}) ended abnormally after {:.1f} s: its worker {}.", name, session.peer,
+      log::error(fmt::format("Session {} ({}) ended abnormally after {:.1f} s: its worker {}.", name, session.peer.text,
                              seconds, end.describe()));
     }
   }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "base/version.h"
+#include "server/session_page.h"
 #include "server/worker.h"
 
 namespace nm::server {
@@ -67,6 +69,31 @@ void talk(int connection, const Assignment& assignment) {
   ::close(connection);
 }
 
+// What it tells of itself: something, or what nobody can be; and an attempt to take the page from under the reader.
+void tell(int page_fd, std::string_view mode) {
+  void* at = ::mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0);
+  if (at == MAP_FAILED) return;
+  auto& page = *static_cast<SessionPage*>(at);
+  if (mode == "liar") {
+    memset(at, 0xff, kPageBytes);
+    if (::ftruncate(page_fd, 0) == 0) ::abort();
+    return;
+  }
+  page.gpu_count = 1;
+  strcpy(page.gpus[0].name, "Fake \x1b[31mGPU");
+  page.gpus[0].uuid[0] = 7;
+  page.gpus[0].memory = 1 << 30;
+  set(page.gpus[0].held, 4096);
+  set(page.memory, 4096);
+  set(page.posted, 100);
+  set(page.waited, 5);
+  set(page.bytes_in, 1000);
+  set(page.bytes_out, 2000);
+  set(page.kernels, 60);
+  set(page.graphs, 3);
+  set(page.transport, 2);
+}
+
 int run(int control, std::string_view mode) {
   if (mode == "crash-at-start") ::abort();
   if (mode == "hang-at-start") std::this_thread::sleep_for(std::chrono::hours(1));
@@ -94,9 +121,10 @@ int run(int control, std::string_view mode) {
 }  // namespace nm::server
 
 int main(int argc, char** argv) {
-  int control = -1;
+  int control = -1, page = -1;
   for (int i = 1; i + 1 < argc; ++i) {
     if (std::string_view(argv[i]) == "--control-fd") control = atoi(argv[i + 1]);
+    if (std::string_view(argv[i]) == "--page-fd") page = atoi(argv[i + 1]);
   }
   if (const char* starts = getenv("FAKE_WORKER_STARTS")) {
     if (FILE* file = fopen(starts, "a")) {
@@ -105,5 +133,6 @@ int main(int argc, char** argv) {
     }
   }
   const char* mode = getenv("FAKE_WORKER");
+  if (page >= 0) nm::server::tell(page, mode ? mode : "");
   return nm::server::run(control, mode ? mode : "");
 }

@@ -73,6 +73,7 @@ HelloReader::State HelloReader::check_fixed_part() {
     case wire::Purpose::nvml:
     case wire::Purpose::events:
     case wire::Purpose::lane:
+    case wire::Purpose::status:
       return State::need_more;
   }
   return refuse(wire::Status::refused, fmt::format("The Hello names purpose {}, which this server does not know.",

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -18,6 +19,7 @@
 #include "base/process.h"
 #include "base/version.h"
 #include "server/daemon.h"
+#include "wire/status.h"
 
 namespace nm::server {
 
@@ -61,6 +63,19 @@ class Client {
   Answer open(wire::Hello hello = {}, const std::string& env = "") {
     send_hello(hello, env);
     return receive();
+  }
+  // The answer to a question for the status; none where it does not make sense.
+  std::optional<wire::ServerStatus> status() {
+    const Answer answer = open({.purpose = wire::Purpose::status});
+    uint64_t size = 0;
+    wire::ServerStatus out;
+    if (!answer.arrived || answer.welcome.status != wire::Status::ok || !read_all(&size, sizeof size)) return {};
+    if (size > wire::kMaxStatus) return {};
+    std::vector<uint8_t> bytes(size);
+    if (!read_all(bytes.data(), bytes.size()) || !at_end()) return {};
+    wire::Reader in(bytes);
+    if (!wire::read_status(in, &out)) return {};
+    return out;
   }
   // One line to the fake worker and its answer.
   std::string ask(const std::string& line) {

@@ -2,8 +2,10 @@
 
 #include <dlfcn.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "server/nvml_support.h"
+#include "server/session_meter.h"
 
 namespace nm::server {
 
@@ -41,8 +43,10 @@ Outcome handle_nvml(NvmlState& state, uint16_t op, std::span<const uint8_t> body
   return handler(state, in, out, result);
 }
 
-void serve_nvml(NvmlState& state, Connection& connection) {
+void serve_nvml(NvmlState& state, Connection& connection, SessionPage* page) {
   std::vector<uint8_t> reply;
+  const DriverTable none{};
+  SessionMeter meter(none, page);
   for (;;) {
     wire::RecordHeader header;
     std::span<const uint8_t> body;
@@ -53,12 +57,15 @@ void serve_nvml(NvmlState& state, Connection& connection) {
       continue;
     }
     if (header.sequence == 0 || header.bulk || header.fds) return;
+    meter.arrived(header);
     nvmlReturn_t result;
     if (handle_nvml(state, header.op, body, &reply, &result) == Outcome::protocol_error) return;
     wire::ReplyHeader answer{};
     answer.sequence = header.sequence;
     answer.result = result;
     connection.send(answer, reply, {}, nullptr);
+    meter.sent(sizeof answer + reply.size());
+    meter.called(std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch()).count());
   }
 }
 

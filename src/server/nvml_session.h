@@ -12,6 +12,7 @@
 #include "server/call.h"
 #include "server/connection.h"
 #include "server/handle_table.h"
+#include "server/session_page.h"
 
 namespace nm::server {
 
@@ -48,6 +49,6 @@ Outcome handle_nvml(NvmlState& state, uint16_t op, std::span<const uint8_t> body
 std::unique_ptr<NvmlState> load_nvml(const std::string& path);
 
 // Until the client goes or breaks the protocol.
-void serve_nvml(NvmlState& state, Connection& connection);
+void serve_nvml(NvmlState& state, Connection& connection, SessionPage* page = nullptr);
 
 }  // namespace nm::server

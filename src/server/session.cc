@@ -31,10 +31,16 @@ int64_t now_us() {
   return int64_t{t.tv_sec} * 1'000'000 + t.tv_nsec / 1000;
 }
 
+uint64_t total(const std::vector<std::span<const uint8_t>>& parts) {
+  uint64_t bytes = 0;
+  for (auto& part : parts) bytes += part.size();
+  return bytes;
+}
+
 }  // namespace
 
 Session::Session(const DriverTable& driver, Connection connection, HostFunctions& host_functions,
-                 wire::Lanes& lanes)
+                 wire::Lanes& lanes, SessionPage* page)
     : driver_(driver),
       connection_(std::move(connection)),
       completions_(driver,
@@ -45,6 +51,7 @@ Session::Session(const DriverTable& driver, Connection connection, HostFunctions
       host_ranges_(driver),
       host_functions_(host_functions),
       lanes_(lanes),
+      meter_(driver, page),
       graphs_(std::make_unique<Graphs>(*this)) {
   each_owned_table([this](auto& table) { table.owned_by(&current_); });
 }
@@ -70,6 +77,7 @@ void Session::leave(CUcontext context) {
   staging_.forget(context);
   host_ranges_.forget(context);
   graphs_->leave(context);
+  meter_.leave(context);
   each_owned_table([context](auto& table) { table.drop_owned(context); });
   streams_.forget(context);
   std::erase_if(captures_, [context](const auto& c) { return c.second.context == context; });
@@ -97,11 +105,13 @@ void Session::run() {
       if (!handle_one(header, body)) return;
       worked = true;
     }
+    const bool called = worked;
     if (completions_.progress()) worked = true;
     if (lane_sends_.collect(staging_)) worked = true;
     if (!connection_.flush()) return;
     if (worked) {
       idle_since = now_us();
+      if (called) meter_.called(idle_since);
       continue;
     }
     int64_t idle = now_us() - idle_since;
@@ -119,6 +129,7 @@ void Session::run() {
 
 bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8_t> body) {
   record_ = header;
+  meter_.arrived(header);
   bulk_left_ = header.bulk;
   reply_fd_ = -1;
   named_stream_ = nullptr;
@@ -155,6 +166,9 @@ bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8
       freed_in_stream_ = true;
   }
   if (outcome == Outcome::protocol_error) return false;
+  if (result == CUDA_SUCCESS || outcome == Outcome::deferred) {
+    meter_.done(header.op, current_, body, reply_body_);
+  }
   if (!transfer_taken_ && !give_up_transfer(body)) return false;
   if (bulk_left_ && !connection_.skip_bulk(bulk_left_)) return false;
   if (outcome == Outcome::deferred) return true;
@@ -241,6 +255,7 @@ void Session::reply(const Later& to, CUresult result, std::span<const uint8_t> b
   header.sequence = to.sequence;
   header.result = result;
   header.deferred = take_error(to.context);
+  meter_.sent(sizeof header + body.size() + total(bulk));
   connection_.send(header, body, std::move(bulk), std::move(release), fd);
 }
 
@@ -253,6 +268,7 @@ void Session::push(wire::PushKind kind, std::initializer_list<uint64_t> words, s
   for (uint64_t word : words) out.u64(word);
   std::vector<std::span<const uint8_t>> bulk;
   if (!bytes.empty()) bulk.push_back(bytes);
+  meter_.sent(sizeof header + body.size() + bytes.size());
   connection_.send(header, body, std::move(bulk), std::move(release));
 }
 

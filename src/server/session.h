@@ -21,6 +21,7 @@
 #include "server/image_cache.h"
 #include "server/lane_sends.h"
 #include "server/output.h"
+#include "server/session_meter.h"
 #include "server/staging.h"
 #include "server/stream_use.h"
 #include "wire/lanes.h"
@@ -31,8 +32,10 @@ class Graphs;
 
 class Session {
  public:
-  // `lanes`: those that the client joins, in the meantime and later. It outlives the session.
-  Session(const DriverTable& driver, Connection connection, HostFunctions& host_functions, wire::Lanes& lanes);
+  // `lanes`: those that the client joins, in the meantime and later. It outlives the session. `page`: where it tells what
+  // it does; null: nowhere.
+  Session(const DriverTable& driver, Connection connection, HostFunctions& host_functions, wire::Lanes& lanes,
+          SessionPage* page = nullptr);
   ~Session();
   // Before run(): what the client knows the session by, and where images outlive it. Else the session keeps no image.
   void keep_images(const wire::Token& token, ImageCache cache) {
@@ -148,6 +151,7 @@ class Session {
   LaneSends lane_sends_;
   bool transfer_taken_ = false;
   Output output_;
+  SessionMeter meter_;
   std::map<CUdevice, CUcontext> primary_contexts_;
   std::map<uint64_t, uint64_t> managed_variables_;
   std::deque<std::vector<uint8_t>> images_;

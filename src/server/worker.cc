@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include "wire/hello.h"
 #include "wire/lanes.h"
 #include "wire/ring_stream.h"
+#include "wire/status.h"
 
 namespace nm::server {
 namespace {
@@ -93,6 +95,37 @@ bool load_driver(const std::string& path, DriverTable* table, std::string* why) 
   return true;
 }
 
+// Null: nobody wants to know.
+SessionPage* map_page(int fd) {
+  if (fd < 0) return nullptr;
+  void* at = mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  close(fd);
+  return at == MAP_FAILED ? nullptr : static_cast<SessionPage*>(at);
+}
+
+void tell_gpus(const DriverTable& driver, SessionPage* page) {
+  int count = 0;
+  if (!page || driver.cuDeviceGetCount(&count) != CUDA_SUCCESS) return;
+  for (int i = 0; i < count && i < static_cast<int>(kPageGpus); i++) {
+    SessionPage::Gpu& gpu = page->gpus[i];
+    CUdevice device;
+    CUuuid uuid;
+    size_t bytes;
+    if (!driver.cuDeviceGet || driver.cuDeviceGet(&device, i) != CUDA_SUCCESS) return;
+    if (driver.cuDeviceGetName) driver.cuDeviceGetName(gpu.name, sizeof gpu.name, device);
+    if (driver.cuDeviceTotalMem_v2 && driver.cuDeviceTotalMem_v2(&bytes, device) == CUDA_SUCCESS) gpu.memory = bytes;
+    if (driver.cuDeviceGetUuid_v2 && driver.cuDeviceGetUuid_v2(&uuid, device) == CUDA_SUCCESS) {
+      memcpy(gpu.uuid, &uuid, sizeof gpu.uuid);
+    }
+    page->gpu_count = static_cast<uint64_t>(i) + 1;
+  }
+}
+
+void tell_transport(const wire::Stream& stream, SessionPage* page) {
+  const auto transport = stream.writes_directly() ? wire::StatusTransport::ring : wire::StatusTransport::socket;
+  if (page) set(page->transport, static_cast<uint64_t>(transport));
+}
+
 }  // namespace
 
 int worker_main(const WorkerOptions& options) {
@@ -103,6 +136,7 @@ int worker_main(const WorkerOptions& options) {
     setrlimit(RLIMIT_STACK, &stack);
   }
 
+  SessionPage* const page = map_page(options.page_fd);
   DriverTable driver;
   std::string why;
   if (options.init_cuda) {
@@ -112,6 +146,7 @@ int worker_main(const WorkerOptions& options) {
       return kExitDriver;
     }
     CUresult result = driver.cuInit(0);
+    if (result == CUDA_SUCCESS) tell_gpus(driver, page);
     report(options.control_fd, Report::ready, result);
     // No device is what a client may have asked for, with CUDA_VISIBLE_DEVICES; nm_describe tells it.
     if (result != CUDA_SUCCESS && result != CUDA_ERROR_NO_DEVICE) return kExitDriver;
@@ -149,13 +184,15 @@ int worker_main(const WorkerOptions& options) {
   bool unix_socket = is_unix(connection.get());
   if (assignment.hello.purpose == wire::Purpose::nvml) {
     if (auto stream = wire::accept_transport(std::move(connection), unix_socket)) {
+      tell_transport(*stream, page);
       Connection plain(std::move(stream));
-      serve_nvml(*load_nvml(options.nvml_driver), plain);
+      serve_nvml(*load_nvml(options.nvml_driver), plain, page);
     }
     _exit(0);
   }
   if (auto stream = wire::accept_transport(std::move(connection), unix_socket)) {
-    Session session(driver, Connection(std::move(stream)), host_functions, lanes);
+    tell_transport(*stream, page);
+    Session session(driver, Connection(std::move(stream)), host_functions, lanes, page);
     if (!options.image_cache.empty()) {
       if (auto cache = ImageCache::open(options.image_cache, options.image_cache_bytes)) {
         session.keep_images(assignment.hello.token, std::move(*cache));

@@ -28,6 +28,7 @@ struct WorkerOptions {
   bool init_cuda = true;    // false for NVML sessions
   std::string image_cache;  // directory of images that clients sent (server/image_cache.h); empty: none
   uint64_t image_cache_bytes = 0;
+  int page_fd = -1;         // where it tells what it does (server/session_page.h); negative: nowhere
 };
 
 // Runs until the session ends. The result is the process's exit status.

@@ -14,7 +14,7 @@
 namespace nm::server {
 namespace {
 
-constexpr int kControlFdInWorker = 3;
+constexpr int kControlFdInWorker = 3, kPageFdInWorker = 4;
 // A third failure in a row is no accident.
 constexpr int kGiveUpAfter = 3;
 // cuInit's answer where no device is visible, as with CUDA_VISIBLE_DEVICES="": the session passes it on.
@@ -166,6 +166,12 @@ bool WorkerPool::start(const WorkerKind& kind) {
     const auto equals = entry.find('=');
     set_env(spawn_options.env, entry.substr(0, equals), entry.substr(equals + 1));
   }
+  auto worker = std::make_unique<Worker>();
+  const Fd page = worker->page.make();
+  if (page) {
+    spawn_options.fds.emplace_back(page.get(), kPageFdInWorker);
+    spawn_options.argv.insert(spawn_options.argv.end(), {"--page-fd", std::to_string(kPageFdInWorker)});
+  }
   auto process = spawn(spawn_options);
   if (!process) {
     failed(kind, "The server cannot start a worker. " + process.error().message);
@@ -173,7 +179,6 @@ bool WorkerPool::start(const WorkerKind& kind) {
   }
 
   const WorkerId id = next_id_++;
-  auto worker = std::make_unique<Worker>();
   worker->kind = kind;
   worker->process = std::move(*process);
   worker->control = std::move(ours);
@@ -223,6 +228,8 @@ void WorkerPool::on_report(WorkerId id, const Report& report) {
                                     "and, on its host, at nvidia-smi.",
                                     report.detail));
   }
+  worker.page.read_gpus();
+  if (worker.kind == kDefaultKind) offered_ = worker.page.gpus();
   failures_.erase(worker.kind);
   worker.state = State::idle;
   schedule();
@@ -305,6 +312,11 @@ void WorkerPool::close() {
 
 void WorkerPool::signal_all(int number) {
   for (auto& [id, worker] : workers_) worker->process.signal(number);
+}
+
+const WorkerPage* WorkerPool::page(WorkerId id) const {
+  const auto found = workers_.find(id);
+  return found == workers_.end() ? nullptr : &found->second->page;
 }
 
 pid_t WorkerPool::pid(WorkerId id) const {

@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "server/daemon_loop.h"
 #include "server/worker.h"
+#include "server/worker_page.h"
 
 namespace nm::server {
 
@@ -31,7 +32,7 @@ struct WorkerKind {
 };
 
 struct PoolOptions {
-  std::vector<std::string> command;  // argv of a worker; " --control-fd N" and "--no-cuda" are added
+  std::vector<std::string> command;  // argv of a worker; " --control-fd N", "--page-fd N" and "--no-cuda" are added
   std::string program;               // what to execute; empty: command[0]
   std::vector<std::string> env;      // the workers' environment, before a kind's entries
   size_t warm = 2;
@@ -68,6 +69,10 @@ class WorkerPool {
   void signal_all(int number);
   size_t size() const { return workers_.size(); }
   pid_t pid(WorkerId id) const;
+  // Where the worker tells what it does; null: there is no such worker.
+  const WorkerPage* page(WorkerId id) const;
+  // The GPUs that the last worker of the default kind saw; empty as long as there was none.
+  const std::vector<wire::GpuStatus>& offered() const { return offered_; }
 
  private:
   enum class State { starting, idle, busy, ending };
@@ -76,6 +81,7 @@ class WorkerPool {
     State state = State::starting;
     Process process;
     Fd control;
+    WorkerPage page;
     Loop::TimerId deadline = 0;
   };
   struct Request {
@@ -110,6 +116,7 @@ class WorkerPool {
   std::map<WorkerId, std::unique_ptr<Worker>> workers_;
   std::deque<Request> queue_;
   std::map<WorkerKind, Failure> failures_;
+  std::vector<wire::GpuStatus> offered_;
   uint64_t next_id_ = 1;
   bool closed_ = false;
   Loop::TimerId pump_timer_ = 0;

@@ -12,7 +12,7 @@ namespace nm::wire {
 
 inline constexpr std::array<char, 8> kMagic = {'n', 'e', 'a', 'r', 'm', 'e', 't', 'l'};
 // Raised with every change of the wire; api/abi.lock shows such a change in review.
-inline constexpr uint32_t kProtocol = 4;
+inline constexpr uint32_t kProtocol = 5;
 inline constexpr uint32_t kMaxEnv = 8192;
 inline constexpr uint32_t kMaxMessage = 4096;
 
@@ -22,6 +22,7 @@ enum class Purpose : uint32_t {
   nvml = 2,    // a new session of NVML
   events = 3,  // joins the session named by `token`: the server calls the client's host functions over it
   lane = 4,    // joins likewise: carries bytes of large copies (wire/lanes.h)
+  status = 5,  // asks for a wire/status.h, and gets no session
 };
 
 // Settings of the genuine driver that only count when they are in its process's environment before cuInit.
@@ -43,8 +44,9 @@ struct Hello {
   Token token;            // purpose events or lane: the session to join; else zero
   uint32_t pid = 0;       // the caller's process id as it sees it: names the session in logs
   uint32_t env_size = 0;  // at most kMaxEnv
+  char program[32] = {};  // how the program calls itself, NUL-terminated: for people who look at the server
 };
-static_assert(sizeof(Hello) == 72);
+static_assert(sizeof(Hello) == 104);
 
 enum class Status : uint32_t {
   ok = 0,
