@@ -24,7 +24,8 @@ def options(text):
 
 class Manual(unittest.TestCase):
     def test_has_the_options_of_every_verb(self):
-        for verb, title in (("run", "nearmetal run"), ("gpus", "nearmetal gpus"), ("serve", "nearmetal serve, nearmetald")):
+        for verb, title in (("run", "nearmetal run"), ("gpus", "nearmetal gpus"), ("top", "nearmetal top"),
+                            ("serve", "nearmetal serve, nearmetald")):
             shown = subprocess.run([BIN / "nearmetal", verb, "--help"], capture_output=True, text=True, check=True).stdout
             listed = options(shown.split("Options:")[1].split("Example:")[0]) - {"--help"}
             self.assertEqual(listed, options(section(title)), verb)
