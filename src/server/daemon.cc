@@ -274,6 +274,7 @@ void Daemon::answer_status(Connection& connection) {
   connection.deadline = loop_.after(kAnswerPatience, [this, fd] { drop(fd); });
   loop_.forget(fd);
   loop_.watch(fd, EPOLLOUT, [this, fd](uint32_t) { send_answer(*connections_.at(fd)); });
+  send_answer(connection);  // mostly, all of it goes now
 }
 
 void Daemon::send_answer(Connection& connection) {
