@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint32_t kMostThreads = 4;       // of the program
 constexpr uint32_t kMostWords = 32 << 10;  // that a kernel works on
-constexpr uint32_t kMostSteps = 1 << 20;   // of its delay, all its threads together
+constexpr uint32_t kMostSteps = 2 << 20;   // of its delay, all its threads together
 constexpr uint32_t kMostHostFold = 128 << 10;
 
 size_t at(int i) { return static_cast<size_t>(i); }
@@ -148,7 +148,7 @@ class Generator {
       op->src = part_of(src, 4, kMostWords * 4);
     }
     draw_numbers(op);
-    if (random_.chance(40)) op->delay = random_.between(1, std::min(1u << 17, kMostSteps / (op->dst.size / 4)));
+    if (random_.chance(60)) op->delay = random_.between(1, std::min(1u << 17, kMostSteps / (op->dst.size / 4)));
     return true;
   }
 
