@@ -328,9 +328,15 @@ bool Channel::call(wire::RecordHeader header, std::span<const uint8_t> body, con
   header.fds = fd >= 0;
   counters_.waited.fetch_add(1, std::memory_order_relaxed);
   bool sent = append(header, body, bulk, fd);
-  if (sent) {
-    if (!stream_->writes_directly()) flush();
+  if (sent && stream_->writes_directly()) {
     wait(pending);
+  } else if (sent) {
+    flush();
+    const uint64_t since = now_us();
+    wait(pending);
+    const uint64_t took = now_us() - since, before = quickest_us_.load(std::memory_order_relaxed);
+    // It creeps up, so that one quick answer is not believed for ever.
+    quickest_us_.store(std::min(took, before + before / 16 + 1), std::memory_order_relaxed);
   }
   std::lock_guard lock(in_mutex_);
   std::erase(pending_, pending);
@@ -364,10 +370,17 @@ bool Channel::receive_some(void* data, uint64_t capacity, uint64_t* got) {
       *got = static_cast<uint64_t>(n);
       return true;
     }
-    // Waking a sleeping thread costs more than the call itself: look a little longer before sleeping.
-    uint64_t now = now_us();
-    if (!give_up) give_up = now + spin_us_;
-    if (now >= give_up) stream_->wait(wire::Stream::kReadable, -1);
+    // Waking a sleeping thread costs more than the call itself: look a little longer before sleeping. Over a network, sleep
+    // first, for somewhat less than any answer takes.
+    const uint64_t now = now_us();
+    if (!give_up) {
+      const uint64_t quickest = quickest_us_.load(std::memory_order_relaxed), spin = static_cast<uint64_t>(spin_us_);
+      const bool is_far = quickest > 2 * spin;
+      if (is_far) stream_->wait(wire::Stream::kReadable, static_cast<int64_t>(quickest - spin));
+      give_up = now + (is_far ? quickest : 0) + spin;
+    } else if (now >= give_up) {
+      stream_->wait(wire::Stream::kReadable, -1);
+    }
     if (lost()) return false;
   }
 }

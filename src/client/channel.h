@@ -98,6 +98,8 @@ class Channel {
   std::atomic<bool> lost_{false};
   std::atomic<bool> said_{false};
   int spin_us_;
+  // How soon the quickest of the recent answers came: none is looked for much earlier. Sockets only.
+  std::atomic<uint64_t> quickest_us_{0};
 
   std::mutex send_mutex_;
   std::mutex out_mutex_;

@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <vector>
 
 #include "client/call.h"
 #include "client/capture.h"
@@ -23,10 +24,13 @@ namespace {
 constexpr size_t kSmallest = 512 << 10;   // less is there as soon in the ordered channel
 constexpr size_t kRequest = 16 << 20;     // what is asked for at once: the server holds that much pinned memory for it
 constexpr size_t kRequestsAhead = 4;
+// Pushes on their way for which the server has memory ready. One that is held up must not hold up the program.
+constexpr size_t kPushesAhead = 6;
+constexpr int64_t kPatienceUs = 20'000;
 constexpr unsigned kDefaultLanes = 4;
 
 struct Push {
-  wire::Lanes::Expected part;
+  std::vector<wire::Lanes::Expected> parts;
   uint64_t address, size;
 };
 
@@ -39,6 +43,10 @@ std::mutex g_order_mutex;
 std::mutex g_push_mutex;
 std::map<uint64_t, Push>& pushes() {
   static auto* all = new std::map<uint64_t, Push>;
+  return *all;
+}
+std::deque<wire::Lanes::Expected>& pushed_parts() {
+  static auto* all = new std::deque<wire::Lanes::Expected>;
   return *all;
 }
 
@@ -96,6 +104,24 @@ CUresult ask(wire::Lanes& lanes, void* dst, CUdeviceptr src, size_t size, uint64
   CUresult e = call.post();
   if (e != CUDA_SUCCESS) lanes.forget(transfer, *part);
   return e;
+}
+
+// Waits while the oldest of many still come.
+void let_pushes_come(wire::Lanes& l) {
+  for (;;) {
+    wire::Lanes::Expected oldest;
+    {
+      std::lock_guard lock(g_push_mutex);
+      auto& parts = pushed_parts();
+      while (!parts.empty() && parts.front()->is_here()) parts.pop_front();
+      if (parts.size() < kPushesAhead) return;
+      oldest = parts.front();
+    }
+    if (l.wait(oldest, kPatienceUs)) continue;
+    std::lock_guard lock(g_push_mutex);
+    if (!pushed_parts().empty() && pushed_parts().front() == oldest) pushed_parts().pop_front();
+    return;
+  }
 }
 
 }  // namespace
@@ -167,13 +193,23 @@ CUresult lane_push(void* dst, CUdeviceptr src, size_t size, CUstream stream) {
   wire::Lanes& l = *lanes();
   uint64_t handle;
   if (CUresult e = resolve_stream(stream, &handle)) return e;
-  const uint64_t transfer = g_next_transfer.fetch_add(1), address = reinterpret_cast<uint64_t>(dst);
-  wire::Lanes::Expected part;
-  // Held, so that the push is known before the server can tell of it.
-  std::lock_guard lock(g_push_mutex);
-  CUresult e = ask(l, dst, src, size, handle, transfer, address, &part);
-  if (e == CUDA_SUCCESS) pushes()[transfer] = {std::move(part), address, size};
-  return e;
+  Push push{{}, reinterpret_cast<uint64_t>(dst), size};
+  for (size_t at = 0; at < size;) {
+    let_pushes_come(l);
+    const size_t n = std::min(size - at, kRequest);
+    const bool is_last = at + n == size;
+    const uint64_t transfer = g_next_transfer.fetch_add(1);
+    // Held, so that the push is known before the server can tell of it.
+    std::lock_guard lock(g_push_mutex);
+    wire::Lanes::Expected part;
+    CUresult e = ask(l, static_cast<char*>(dst) + at, src + at, n, handle, transfer, is_last ? push.address : 0, &part);
+    if (e != CUDA_SUCCESS) return e;
+    pushed_parts().push_back(part);
+    push.parts.push_back(std::move(part));
+    if (is_last) pushes()[transfer] = std::move(push);
+    at += n;
+  }
+  return CUDA_SUCCESS;
 }
 
 bool receive_lane_push(uint64_t address, uint64_t transfer) {
@@ -185,7 +221,9 @@ bool receive_lane_push(uint64_t address, uint64_t transfer) {
     push = std::move(it->second);
     pushes().erase(it);
   }
-  if (!g_lanes.load()->wait(push.part, -1)) return false;
+  for (auto& part : push.parts) {
+    if (!g_lanes.load()->wait(part, -1)) return false;
+  }
   host_write_has_come(push.address, push.size);
   return true;
 }

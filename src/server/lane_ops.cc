@@ -7,8 +7,10 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "server/copy_ops.h"
+#include "server/graph_slots.h"
 #include "server/session.h"
 #include "server/sync_ops.h"
 #include "server_args.h"
@@ -29,13 +31,41 @@ bool wait_for(Session& s, const wire::Lanes::Expected& part) {
   return true;
 }
 
+// One piece of a transfer to the client, and the pinned memory that it passes through.
+struct Piece {
+  uint64_t at;
+  size_t size;
+  Staging::Chunk chunk;
+};
+
 struct Out {
   uint64_t transfer, sent = 0;
-  size_t left = 0;          // pieces that the device has not written yet
-  void* whole = nullptr;
+  size_t left = 1;          // pieces that the device has not written yet, and one until all are asked for
+  void* whole = nullptr;    // the chunks are parts of it
+  std::atomic<size_t> unsent_of_whole{1};
   CUresult result = CUDA_SUCCESS;
-  std::atomic<size_t> parts_of_whole{0};
 };
+
+// Memory for all of it, in chunks if they are to be had at once, else in one buffer: who waited for a chunk would wait
+// for copies that may be behind something that the program has yet to do.
+CUresult take_pieces(Session& s, uint64_t size, std::vector<Piece>* out, void** whole) {
+  RelaxedCapture relaxed(s.driver());
+  s.lane_sends().collect(s.staging());
+  for (uint64_t at = 0; at < size; at += out->back().size) {
+    out->push_back({at, std::min<size_t>(size - at, at ? Staging::kChunk : kFirst), {}});
+  }
+  CUresult result = size > kThroughChunks ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
+  size_t have = 0;
+  for (; result == CUDA_SUCCESS && have < out->size(); have += result == CUDA_SUCCESS) {
+    result = s.staging().take((*out)[have].size, s.context(), &(*out)[have].chunk);
+  }
+  if (result == CUDA_SUCCESS) return result;
+  for (size_t i = 0; i < have; i++) s.staging().give_back((*out)[i].chunk);
+  if (result != CUDA_ERROR_OUT_OF_MEMORY) return result;
+  if (CUresult e = s.staging().take_whole(size, s.context(), whole)) return e;
+  for (Piece& p : *out) p.chunk = {static_cast<uint8_t*>(*whole) + p.at, p.size, s.context()};
+  return CUDA_SUCCESS;
+}
 
 // Has the device write [src, src + size) to pinned memory, in stream order, and the lanes send it as it comes. Every
 // byte that the device was asked for is sent, right or wrong: the client counts them. `done` follows the last one; an error
@@ -44,52 +74,40 @@ CUresult start(Session& s, uint64_t transfer, CUdeviceptr src, uint64_t size, CU
                std::function<void(CUresult)> done) {
   auto out = std::make_shared<Out>();
   out->transfer = transfer;
+  std::vector<Piece> pieces;
+  if (CUresult e = take_pieces(s, size, &pieces, &out->whole)) return e;
+  if (out->whole) s.lane_sends().begin();
   const CUcontext context = s.context();
-  if (size > kThroughChunks) {
-    if (CUresult e = pinned(s, size, &out->whole)) return e;
-    s.lane_sends().begin();
-    out->parts_of_whole = 1;  // until all of it is asked for
-  }
   auto finish = [&s, out, done] {
     if (--out->left) return;
     s.lanes().end_transfer(out->transfer, out->sent);
     done(out->result);
   };
   auto part_of_whole_is_sent = [&s, out] {
-    if (--out->parts_of_whole == 0) s.lane_sends().sent_whole(out->whole);
+    if (--out->unsent_of_whole == 0) s.lane_sends().sent_whole(out->whole);
   };
-  out->left = 1;  // until all of it is asked for
   CUresult result = CUDA_SUCCESS;
-  for (uint64_t at = 0; at < size && result == CUDA_SUCCESS;) {
-    size_t n = std::min<uint64_t>(size - at, at ? Staging::kChunk : kFirst);
-    Staging::Chunk chunk;
-    if (out->whole) chunk = {static_cast<uint8_t*>(out->whole) + at, n, context};
-    else result = take_chunk(s, n, &chunk);
-    if (result != CUDA_SUCCESS) break;
-    n = std::min(n, chunk.size);
-    result = s.driver().cuMemcpyDtoHAsync_v2(chunk.data, src + at, n, stream);
+  for (const Piece& piece : pieces) {
+    auto is_there = [&s, out, piece, finish, part_of_whole_is_sent](CUresult r) {
+      if (r != CUDA_SUCCESS && out->result == CUDA_SUCCESS) out->result = r;
+      std::function<void()> sent = part_of_whole_is_sent;
+      if (!out->whole) sent = [&s, chunk = piece.chunk] { s.lane_sends().sent(chunk); };
+      s.lanes().send(out->transfer, piece.at, piece.chunk.data, piece.size, std::move(sent));
+      finish();
+    };
+    if (result == CUDA_SUCCESS) result = s.driver().cuMemcpyDtoHAsync_v2(piece.chunk.data, src + piece.at, piece.size, stream);
     if (result == CUDA_SUCCESS) {
-      auto is_there = [&s, out, chunk, at, n, finish, part_of_whole_is_sent](CUresult r) {
-        if (r != CUDA_SUCCESS && out->result == CUDA_SUCCESS) out->result = r;
-        if (out->whole) {
-          s.lanes().send(out->transfer, at, chunk.data, n, part_of_whole_is_sent);
-        } else {
-          s.lanes().send(out->transfer, at, chunk.data, n, [&s, chunk] { s.lane_sends().sent(chunk); });
-        }
-        finish();
-      };
-      if (is_awaited && at + n == size && !s.any_capture()) s.completions().when_idle(context, {stream}, is_there);
+      if (is_awaited && &piece == &pieces.back() && !s.any_capture()) s.completions().when_idle(context, {stream}, is_there);
       else result = s.completions().after(context, stream, is_there);
     }
     if (result != CUDA_SUCCESS) {
-      if (!out->whole) s.staging().give_back(chunk);
-      break;
+      if (!out->whole) s.staging().give_back(piece.chunk);
+      continue;
     }
     out->left++;
-    if (out->whole) out->parts_of_whole++;
+    if (out->whole) out->unsent_of_whole++;
     else s.lane_sends().begin();
-    at += n;
-    out->sent = at;
+    out->sent = piece.at + piece.size;
   }
   if (result != CUDA_SUCCESS && out->result == CUDA_SUCCESS) out->result = result;
   if (out->whole) part_of_whole_is_sent();

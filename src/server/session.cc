@@ -15,13 +15,14 @@ namespace nm::server {
 namespace {
 
 // How long the thread looks for input, and for work to finish, before it lets the processor go. Waking up is the most
-// expensive part of a call, so look as long as the machine can afford it; while the program waits for the device, that
-// is as the driver would by default.
+// expensive part of a call, so look as long as the machine can afford it: for input as long as a client at the other end
+// of a short network takes to answer; while the program waits for the device, as the driver would by default. Then in
+// naps that grow with the wait, so that they make it longer by a thousandth at most.
 struct Patience {
   int64_t input_us, device_us, nap_us, long_nap_us;
 };
 Patience patience() {
-  if (std::thread::hardware_concurrency() >= 4) return {200, 20'000, 20, 200};
+  if (std::thread::hardware_concurrency() >= 4) return {400, 20'000, 20, 200};
   return {10, 10, 50, 500};
 }
 
@@ -122,7 +123,7 @@ void Session::run() {
       connection_.wait(-1);
       idle_since = now_us();
     } else {
-      connection_.wait(idle < p.device_us + 20 * p.nap_us ? p.nap_us : p.long_nap_us);
+      connection_.wait(std::clamp(idle / 1'000, p.nap_us, p.long_nap_us));
     }
   }
 }

@@ -18,8 +18,22 @@ using Clock = std::chrono::steady_clock;
 
 // Large enough to be worth its header and its system calls, small enough that all lanes have some of a transfer.
 constexpr uint64_t kSmallestPiece = 128 << 10;
-constexpr int64_t kSpinUs = 50;
+// Waking up takes as long as some hundred kilobytes take to come: who has just been busy looks a little longer.
+constexpr int64_t kSpinUs = 100;
 constexpr size_t kSink = 64 << 10;  // of bytes that are dropped
+
+// Until `done` or for a short while, where there are cores to spare.
+template <typename F>
+bool spin_until(F&& done) {
+  static const bool spins = std::thread::hardware_concurrency() >= 8;
+  if (done()) return true;
+  if (!spins) return false;
+  for (const auto until = Clock::now() + std::chrono::microseconds(kSpinUs); Clock::now() < until;) {
+    for (int i = 0; i < 20; i++) __builtin_ia32_pause();
+    if (done()) return true;
+  }
+  return false;
+}
 
 bool receive_all(int fd, void* to, size_t size) {
   auto* p = static_cast<char*>(to);
@@ -169,30 +183,45 @@ Lanes::Expected Lanes::find(uint64_t transfer, const LaneHeader& header) {
   return header.offset - part->offset < part->size ? part : nullptr;
 }
 
+// The part that these bytes belong to; waits until it is expected. Null: it is an end and settled, or they end.
+Lanes::Expected Lanes::claim(const LaneHeader& header) {
+  for (;;) {
+    const uint32_t before = expects_.load(std::memory_order_acquire);
+    {
+      std::unique_lock lock(in_mutex_);
+      if (ended()) return nullptr;
+      if (Expected part = find(header.transfer, header)) {
+        if (header.size == 0) {
+          // How much was sent is at most what was expected, and no less than what has come.
+          if (header.offset > part->size || header.offset < part->size - part->unclaimed) return nullptr;
+          part->unclaimed -= part->size - header.offset;
+          part->ends = false;
+          return part;
+        }
+        const uint64_t at = header.offset - part->offset;
+        if (header.size > part->size - at || header.size > part->unclaimed) return nullptr;
+        part->unclaimed -= header.size;
+        part->writers++;
+        return part;
+      }
+    }
+    auto changed = [&] { return expects_.load(std::memory_order_acquire) != before || ended(); };
+    if (spin_until(changed)) continue;
+    std::unique_lock lock(in_mutex_);
+    expected_changed_.wait(lock, changed);
+  }
+}
+
 bool Lanes::receive_piece(Lane& lane, std::vector<char>& sink) {
   LaneHeader header;
-  if (!receive_all(lane.socket.get(), &header, sizeof header)) return false;
+  ssize_t n = 0;
+  spin_until([&] { return (n = recv(lane.socket.get(), &header, sizeof header, MSG_DONTWAIT)) >= 0 || errno != EAGAIN; });
+  if (n < 0) n = 0;  // the blocking call tells why
+  if (!receive_all(lane.socket.get(), reinterpret_cast<char*>(&header) + n, sizeof header - static_cast<size_t>(n))) return false;
   if (header.size > kMaxPiece) return false;
-  Expected part;
-  {
-    std::unique_lock lock(in_mutex_);
-    expected_changed_.wait(lock, [&] { return ended() || (part = find(header.transfer, header)); });
-    if (ended()) return false;
-    if (header.size == 0) {
-      // How much was sent is at most what was expected, and no less than what has come.
-      const uint64_t claimed = part->size - part->unclaimed;
-      if (header.offset > part->size || header.offset < claimed) return false;
-      const uint64_t missing = part->size - header.offset;
-      part->unclaimed -= missing;
-      part->ends = false;
-      lock.unlock();
-      return finish(header.transfer, part, missing + 1);
-    }
-    const uint64_t at = header.offset - part->offset;
-    if (header.size > part->size - at || header.size > part->unclaimed) return false;
-    part->unclaimed -= header.size;
-    part->writers++;
-  }
+  Expected part = claim(header);
+  if (!part) return false;
+  if (header.size == 0) return finish(header.transfer, part, part->size - header.offset + 1);
   bool ok = true;
   if (part->to) {
     ok = receive_all(lane.socket.get(), part->to + (header.offset - part->offset), header.size);
@@ -234,18 +263,13 @@ Lanes::Expected Lanes::expect(uint64_t transfer, uint64_t offset, void* to, uint
   if (!part->left_) return part;
   std::lock_guard lock(in_mutex_);
   expected_[{transfer, offset}] = part;
+  expects_.fetch_add(1, std::memory_order_release);
   expected_changed_.notify_all();
   return part;
 }
 
 bool Lanes::wait(const Expected& part, int64_t microseconds) {
-  // Waking up takes as long as some hundred kilobytes take to come.
-  const int64_t spin = std::thread::hardware_concurrency() >= 4 ? kSpinUs : 0;
-  for (const auto until = Clock::now() + std::chrono::microseconds(spin); !part->is_here();) {
-    if (ended() || Clock::now() >= until) break;
-    __builtin_ia32_pause();
-  }
-  if (part->is_here()) return true;
+  if (spin_until([&] { return part->is_here() || ended(); }) && part->is_here()) return true;
   std::unique_lock lock(in_mutex_);
   auto over = [&] { return part->is_here() || (ended() && !part->writers); };
   if (microseconds < 0) arrived_.wait(lock, over);
@@ -270,7 +294,13 @@ void* Lanes::send_entry(void* argument) {
 void Lanes::send_pieces() {
   std::unique_lock lock(out_mutex_);
   while (!ended()) {
-    if (!send_one(lock)) out_changed_.wait(lock);
+    if (send_one(lock)) continue;
+    const uint32_t before = sends_.load(std::memory_order_relaxed);
+    auto changed = [&] { return sends_.load(std::memory_order_acquire) != before || ended(); };
+    lock.unlock();
+    const bool worth = spin_until(changed);
+    lock.lock();
+    if (!worth && !changed()) out_changed_.wait(lock);
   }
 }
 
@@ -324,6 +354,7 @@ void Lanes::send(uint64_t transfer, uint64_t offset, const void* data, uint64_t 
     std::lock_guard lock(out_mutex_);
     if (!ended() && size) {
       jobs_.push_back(std::move(job));
+      sends_.fetch_add(1, std::memory_order_release);
       out_changed_.notify_all();
       return;
     }
@@ -342,16 +373,24 @@ void Lanes::end_transfer(uint64_t transfer, uint64_t sent) {
   std::lock_guard lock(out_mutex_);
   if (ended()) return;
   jobs_.push_back(std::move(job));
+  sends_.fetch_add(1, std::memory_order_release);
   out_changed_.notify_one();
 }
 
 bool Lanes::help_until(const std::atomic<bool>& sent) {
   std::unique_lock lock(out_mutex_);
   while (!sent) {
-    if (!send_one(lock) && !sent) out_done_.wait(lock);
+    if (send_one(lock) || sent) continue;
+    lock.unlock();
+    const bool here = spin_until([&] { return sent.load(); });
+    lock.lock();
+    if (!here && !sent) out_done_.wait(lock);
   }
   // A lane that the caller leaves free is one that a sender may be waiting for.
-  if (!jobs_.empty()) out_changed_.notify_one();
+  if (!jobs_.empty()) {
+    sends_.fetch_add(1, std::memory_order_release);
+    out_changed_.notify_one();
+  }
   return !ended();
 }
 

@@ -113,6 +113,7 @@ class Lanes {
   bool start(pthread_t* thread, void* (*entry)(void*), void* argument);
   void receive(Lane& lane);
   bool receive_piece(Lane& lane, std::vector<char>& sink);
+  Expected claim(const LaneHeader& header);
   bool finish(uint64_t transfer, const Expected& part, uint64_t bytes);
   void send_pieces();
   bool send_one(std::unique_lock<std::mutex>& lock);
@@ -125,10 +126,12 @@ class Lanes {
 
   std::mutex in_mutex_;
   std::condition_variable expected_changed_, arrived_;
+  std::atomic<uint32_t> expects_{0};  // so far: what a thread that spins looks at
   std::map<std::pair<uint64_t, uint64_t>, Expected> expected_;  // by transfer and offset
 
   std::mutex out_mutex_;
   std::condition_variable out_changed_, out_done_;
+  std::atomic<uint32_t> sends_{0};
   std::deque<std::shared_ptr<Job>> jobs_;
   unsigned jobs_under_way_ = 0;  // not in jobs_ any more, and not sent
   std::vector<Lane*> idle_;
