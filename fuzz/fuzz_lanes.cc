@@ -34,9 +34,26 @@ std::vector<uint8_t> hostile_bytes(const uint8_t* data, size_t size) {
 
 }  // namespace
 
+// As a server receives.
+void into_buffers(const std::vector<uint8_t>& bytes) {
+  int fds[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) return;
+  nm::Fd peer(fds[1]);
+  nm::wire::Lanes lanes(nm::wire::Landing::buffers);
+  if (!lanes.add(nm::Fd(fds[0]))) abort();
+  send(peer.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  shutdown(peer.get(), SHUT_WR);
+  nm::wire::Lanes::Arrived piece;
+  for (uint64_t at = 0; lanes.take(1, at, 200, &piece); at += piece.size) {
+    if (piece.size == 0 || piece.size > nm::wire::kMaxPiece) abort();
+    lanes.give_back(piece);
+  }
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 4 || size > 256) return 0;
   const std::vector<uint8_t> bytes = hostile_bytes(data + 4, size - 4);
+  if (data[3] & 1) return into_buffers(bytes), 0;
   int fds[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) return 0;
   nm::Fd peer(fds[1]);

@@ -64,7 +64,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     nm::server::HostFunctions host_functions;
     if (!answers.empty() && connection_with(answers, &my_events, &their_events))
       host_functions.connect(std::move(their_events));
-    nm::wire::Lanes lanes;
+    nm::wire::Lanes lanes(nm::wire::Landing::buffers);
     nm::server::Session session(nm::server::null_driver(), nm::server::Connection(std::move(stream)), host_functions, lanes);
     session.run();
   }

@@ -58,10 +58,10 @@ CUresult take_chunk(Session& s, size_t size, Staging::Chunk* out) {
   for (;;) {
     CUresult e = s.staging().take(size, s.context(), out);
     if (e != CUDA_ERROR_OUT_OF_MEMORY) return e;
-    if (s.completions().empty() && !s.lane_sends().under_way()) return e;
+    if (s.completions().empty() && !s.lane_memory().under_way()) return e;
     const CUcontext context = s.context();
     s.completions().progress();
-    s.lane_sends().collect(s.staging());
+    s.lane_memory().collect(s.staging());
     if (!s.connection().flush()) return e;
     // What was asked about may have been in other contexts, and the chunk and the copy belong to this one.
     if (s.context() != context) e = s.enter(context);

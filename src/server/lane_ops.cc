@@ -18,53 +18,89 @@
 namespace nm::server {
 namespace {
 
-constexpr size_t kPartsAhead = 4;                   // chunks that bytes from the client are expected in
-constexpr size_t kFirst = 1 << 20;                  // a first piece that is small gets the lanes going early
+constexpr size_t kSmallPiece = 256 << 10;  // first pieces that are small get the lanes going early
 constexpr uint64_t kThroughChunks = 16 * Staging::kChunk;
-constexpr int64_t kLook = 1'000;                    // us
+constexpr int kLooks = 100;       // for bytes of the client, before the thread naps between looks
+constexpr int64_t kNap = 50;      // us
 
-// The client's bytes. Replies to its other threads go on meanwhile.
-bool wait_for(Session& s, const wire::Lanes::Expected& part) {
-  while (!s.lanes().wait(part, kLook)) {
-    if (s.lanes().ended() || !s.connection().flush()) return false;
+// The next bytes of a transfer from the client. Copies that finish meanwhile make room for more, and replies to its other
+// threads go on. False: none can come, or more than there is room for.
+bool wait_for(Session& s, uint64_t transfer, uint64_t at, uint64_t size, wire::Lanes::Arrived* piece) {
+  for (int looks = 0; !s.lanes().take(transfer, at, looks < kLooks ? 0 : kNap, piece); looks++) {
+    s.completions().progress();
+    if (s.lanes().ended() || !s.lanes().count() || !s.connection().flush()) return false;
   }
-  return true;
+  if (piece->size <= size - at) return true;
+  s.lanes().end();
+  return false;
 }
 
-// One piece of a transfer to the client, and the pinned memory that it passes through.
+// Pinned memory on its way to the client: a chunk, or one buffer for all.
+struct Memory {
+  Staging::Chunk chunk;
+  bool is_whole = false;
+  std::atomic<size_t> unsent{1};  // pieces, and one until all are asked for
+};
+
+// What the device writes and the lanes send at once.
 struct Piece {
   uint64_t at;
+  uint8_t* data;
   size_t size;
-  Staging::Chunk chunk;
+  std::shared_ptr<Memory> memory;
 };
 
 struct Out {
   uint64_t transfer, sent = 0;
-  size_t left = 1;          // pieces that the device has not written yet, and one until all are asked for
-  void* whole = nullptr;    // the chunks are parts of it
-  std::atomic<size_t> unsent_of_whole{1};
+  size_t left = 1;  // pieces that the device has not written yet, and one until all are asked for
   CUresult result = CUDA_SUCCESS;
 };
 
+void is_sent(Session& s, Memory& memory) {
+  if (--memory.unsent) return;
+  if (memory.is_whole) s.lane_memory().sent_whole(memory.chunk.data);
+  else s.lane_memory().sent(memory.chunk);
+}
+
 // Memory for all of it, in chunks if they are to be had at once, else in one buffer: who waited for a chunk would wait
 // for copies that may be behind something that the program has yet to do.
-CUresult take_pieces(Session& s, uint64_t size, std::vector<Piece>* out, void** whole) {
+CUresult take_memory(Session& s, uint64_t size, std::vector<std::shared_ptr<Memory>>* out) {
   RelaxedCapture relaxed(s.driver());
-  s.lane_sends().collect(s.staging());
-  for (uint64_t at = 0; at < size; at += out->back().size) {
-    out->push_back({at, std::min<size_t>(size - at, at ? Staging::kChunk : kFirst), {}});
-  }
+  s.lane_memory().collect(s.staging());
   CUresult result = size > kThroughChunks ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
-  size_t have = 0;
-  for (; result == CUDA_SUCCESS && have < out->size(); have += result == CUDA_SUCCESS) {
-    result = s.staging().take((*out)[have].size, s.context(), &(*out)[have].chunk);
+  for (uint64_t at = 0; at < size && result == CUDA_SUCCESS; at += Staging::kChunk) {
+    auto memory = std::make_shared<Memory>();
+    result = s.staging().take(Staging::kChunk, s.context(), &memory->chunk);
+    if (result == CUDA_SUCCESS) out->push_back(std::move(memory));
   }
-  if (result == CUDA_SUCCESS) return result;
-  for (size_t i = 0; i < have; i++) s.staging().give_back((*out)[i].chunk);
-  if (result != CUDA_ERROR_OUT_OF_MEMORY) return result;
-  if (CUresult e = s.staging().take_whole(size, s.context(), whole)) return e;
-  for (Piece& p : *out) p.chunk = {static_cast<uint8_t*>(*whole) + p.at, p.size, s.context()};
+  if (result != CUDA_SUCCESS) {
+    for (auto& memory : *out) s.staging().give_back(memory->chunk);
+    out->clear();
+    if (result != CUDA_ERROR_OUT_OF_MEMORY) return result;
+    void* whole;
+    if (CUresult e = s.staging().take_whole(size, s.context(), &whole)) return e;
+    out->push_back(std::make_shared<Memory>());
+    out->back()->chunk = {static_cast<uint8_t*>(whole), size, s.context()};
+    out->back()->is_whole = true;
+  }
+  for (size_t i = 0; i < out->size(); i++) s.lane_memory().begin();
   return CUDA_SUCCESS;
+}
+
+std::vector<Piece> pieces_of(const std::vector<std::shared_ptr<Memory>>& memory, uint64_t size) {
+  std::vector<Piece> out;
+  uint64_t at = 0;
+  for (auto& m : memory) {
+    for (size_t in = 0; in < m->chunk.size && at < size;) {
+      const size_t most = at < 4 * kSmallPiece ? kSmallPiece : Staging::kChunk;
+      const size_t n = std::min<uint64_t>({size - at, m->chunk.size - in, most});
+      out.push_back({at, m->chunk.data + in, n, m});
+      m->unsent++;
+      in += n;
+      at += n;
+    }
+  }
+  return out;
 }
 
 // Has the device write [src, src + size) to pinned memory, in stream order, and the lanes send it as it comes. Every
@@ -74,98 +110,73 @@ CUresult start(Session& s, uint64_t transfer, CUdeviceptr src, uint64_t size, CU
                std::function<void(CUresult)> done) {
   auto out = std::make_shared<Out>();
   out->transfer = transfer;
-  std::vector<Piece> pieces;
-  if (CUresult e = take_pieces(s, size, &pieces, &out->whole)) return e;
-  if (out->whole) s.lane_sends().begin();
+  std::vector<std::shared_ptr<Memory>> memory;
+  if (CUresult e = take_memory(s, size, &memory)) return e;
   const CUcontext context = s.context();
   auto finish = [&s, out, done] {
     if (--out->left) return;
     s.lanes().end_transfer(out->transfer, out->sent);
     done(out->result);
   };
-  auto part_of_whole_is_sent = [&s, out] {
-    if (--out->unsent_of_whole == 0) s.lane_sends().sent_whole(out->whole);
-  };
   CUresult result = CUDA_SUCCESS;
-  for (const Piece& piece : pieces) {
-    auto is_there = [&s, out, piece, finish, part_of_whole_is_sent](CUresult r) {
+  for (const auto pieces = pieces_of(memory, size); const Piece& piece : pieces) {
+    auto is_there = [&s, out, piece, finish](CUresult r) {
       if (r != CUDA_SUCCESS && out->result == CUDA_SUCCESS) out->result = r;
-      std::function<void()> sent = part_of_whole_is_sent;
-      if (!out->whole) sent = [&s, chunk = piece.chunk] { s.lane_sends().sent(chunk); };
-      s.lanes().send(out->transfer, piece.at, piece.chunk.data, piece.size, std::move(sent));
+      s.lanes().send(out->transfer, piece.at, piece.data, piece.size, [&s, memory = piece.memory] { is_sent(s, *memory); });
       finish();
     };
-    if (result == CUDA_SUCCESS) result = s.driver().cuMemcpyDtoHAsync_v2(piece.chunk.data, src + piece.at, piece.size, stream);
+    if (result == CUDA_SUCCESS) result = s.driver().cuMemcpyDtoHAsync_v2(piece.data, src + piece.at, piece.size, stream);
     if (result == CUDA_SUCCESS) {
       if (is_awaited && &piece == &pieces.back() && !s.any_capture()) s.completions().when_idle(context, {stream}, is_there);
       else result = s.completions().after(context, stream, is_there);
     }
     if (result != CUDA_SUCCESS) {
-      if (!out->whole) s.staging().give_back(piece.chunk);
+      is_sent(s, *piece.memory);
       continue;
     }
     out->left++;
-    if (out->whole) out->unsent_of_whole++;
-    else s.lane_sends().begin();
     out->sent = piece.at + piece.size;
   }
   if (result != CUDA_SUCCESS && out->result == CUDA_SUCCESS) out->result = result;
-  if (out->whole) part_of_whole_is_sent();
+  for (auto& m : memory) is_sent(s, *m);
   finish();
   return CUDA_SUCCESS;
 }
 
 }  // namespace
 
-bool drop_lane_bytes(Session& s, uint64_t transfer, uint64_t offset, uint64_t size) {
-  return offset == size || (s.lanes().count() && wait_for(s, s.lanes().expect(transfer, offset, nullptr, size - offset, false)));
+bool drop_lane_bytes(Session& s, uint64_t transfer, uint64_t at, uint64_t size) {
+  for (wire::Lanes::Arrived piece; at < size; at += piece.size) {
+    if (!wait_for(s, transfer, at, size, &piece)) return false;
+    s.lanes().give_back(piece);
+  }
+  return true;
 }
 
 namespace hand {
 
 CUresult nm_lane_in(Session& s, args::nm_lane_in& a, outs::nm_lane_in&) {
-  if (!a.size || a.size > wire::kMaxBulk || !s.lanes().count()) return CUDA_ERROR_INVALID_VALUE;
+  if (!a.size || a.size > wire::kMaxBulk) return CUDA_ERROR_INVALID_VALUE;
   s.takes_transfer();
-  struct Coming {
-    Staging::Chunk chunk;
-    wire::Lanes::Expected part;
-    uint64_t at, size;
-  };
-  std::deque<Coming> coming;
-  uint64_t expected = 0;
-  CUresult result = CUDA_SUCCESS;
   const CUcontext context = s.context();
-  while (result == CUDA_SUCCESS && (expected < a.size || !coming.empty())) {
-    // More than one, so that the lanes go on while we are with the driver; more only if they are to be had at once.
-    while (expected < a.size && coming.size() < kPartsAhead) {
-      Coming next{{}, {}, expected, std::min<uint64_t>(a.size - expected, Staging::kChunk)};
-      result = coming.empty() ? take_chunk(s, next.size, &next.chunk) : s.staging().take(next.size, context, &next.chunk);
-      if (result != CUDA_SUCCESS) break;
-      next.part = s.lanes().expect(a.transfer, next.at, next.chunk.data, next.size, false);
-      expected += next.size;
-      coming.push_back(std::move(next));
-    }
-    if (coming.empty()) break;
-    result = CUDA_SUCCESS;
-    Coming next = std::move(coming.front());
-    coming.pop_front();
-    if (!wait_for(s, next.part)) return CUDA_ERROR_UNKNOWN;  // the client is gone, and with it the session
-    if (s.context() != context) result = s.enter(context);
-    if (result == CUDA_SUCCESS) result = s.driver().cuMemcpyHtoDAsync_v2(a.dst + next.at, next.chunk.data, next.size, a.stream);
+  CUresult result = CUDA_SUCCESS;
+  wire::Lanes::Arrived piece;
+  for (uint64_t at = 0; at < a.size; at += piece.size) {
+    if (!wait_for(s, a.transfer, at, a.size, &piece)) return CUDA_ERROR_UNKNOWN;  // and so is the session
+    if (result == CUDA_SUCCESS && s.context() != context) result = s.enter(context);
     if (result == CUDA_SUCCESS) {
-      result = s.completions().after(context, a.stream, [&s, chunk = next.chunk, wire_context = s.record().context](CUresult r) {
-        s.staging().give_back(chunk);
+      s.lane_memory().pin(s.driver(), s.lanes(), piece.lane, context);
+      result = s.driver().cuMemcpyHtoDAsync_v2(a.dst + at, piece.data, piece.size, a.stream);
+    }
+    if (result == CUDA_SUCCESS) {
+      result = s.completions().after(context, a.stream, [&s, piece, wire_context = s.record().context](CUresult r) {
+        s.lanes().give_back(piece);
         if (r != CUDA_SUCCESS) s.keep_error(wire_context, r);
       });
     }
-    if (result != CUDA_SUCCESS) s.staging().give_back(next.chunk);
+    // What goes wrong in the middle does not keep the rest from coming.
+    if (result != CUDA_SUCCESS) s.lanes().give_back(piece);
   }
-  // What goes wrong in the middle does not keep the rest from coming.
-  for (auto& c : coming) {
-    if (!wait_for(s, c.part)) return CUDA_ERROR_UNKNOWN;
-    s.staging().give_back(c.chunk);
-  }
-  if (!drop_lane_bytes(s, a.transfer, expected, a.size)) return CUDA_ERROR_UNKNOWN;
   return result;
 }
 

@@ -73,7 +73,8 @@ void Session::leave(CUcontext context) {
   RelaxedCapture relaxed(driver_);  // what we wait for is ours
   completions_.drain();
   lanes_.drain();
-  lane_sends_.collect(staging_);
+  lane_memory_.collect(staging_);
+  lane_memory_.unpin(driver_, lanes_, context);
   completions_.forget(context);
   staging_.forget(context);
   host_ranges_.forget(context);
@@ -108,7 +109,7 @@ void Session::run() {
     }
     const bool called = worked;
     if (completions_.progress()) worked = true;
-    if (lane_sends_.collect(staging_)) worked = true;
+    if (lane_memory_.collect(staging_)) worked = true;
     if (!connection_.flush()) return;
     if (worked) {
       idle_since = now_us();
@@ -116,7 +117,7 @@ void Session::run() {
       continue;
     }
     int64_t idle = now_us() - idle_since;
-    const bool waits_for_client = completions_.empty() && !lane_sends_.under_way();
+    const bool waits_for_client = completions_.empty() && !lane_memory_.under_way();
     if (idle < (waits_for_client ? p.input_us : p.device_us)) continue;
     if (waits_for_client) {
       send_output();
@@ -188,7 +189,7 @@ bool Session::give_up_transfer(std::span<const uint8_t> body) {
   if (record_.op != op::nm_lane_in && record_.op != op::nm_lane_out && record_.op != op::nm_lane_push) return true;
   wire::Reader in(body);
   const uint64_t transfer = in.u64(), size = in.u64();
-  if (in.bad() || size > wire::kMaxBulk) return false;
+  if (in.bad() || size > wire::kMaxBulk || !lanes_.count()) return false;
   if (record_.op != op::nm_lane_in) {
     lanes_.end_transfer(transfer, 0);
     return true;

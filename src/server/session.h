@@ -19,7 +19,7 @@
 #include "server/host_functions.h"
 #include "server/host_ranges.h"
 #include "server/image_cache.h"
-#include "server/lane_sends.h"
+#include "server/lane_memory.h"
 #include "server/output.h"
 #include "server/session_meter.h"
 #include "server/staging.h"
@@ -54,7 +54,7 @@ class Session {
   HostFunctions& host_functions() { return host_functions_; }
   Graphs& graphs() { return *graphs_; }
   wire::Lanes& lanes() { return lanes_; }
-  LaneSends& lane_sends() { return lane_sends_; }
+  LaneMemory& lane_memory() { return lane_memory_; }
   // The handler of a record whose bytes go over lanes sees to their end itself, whatever it returns.
   void takes_transfer() { transfer_taken_ = true; }
 
@@ -148,7 +148,7 @@ class Session {
   HostRanges host_ranges_;
   HostFunctions& host_functions_;
   wire::Lanes& lanes_;
-  LaneSends lane_sends_;
+  LaneMemory lane_memory_;
   bool transfer_taken_ = false;
   Output output_;
   SessionMeter meter_;

@@ -37,7 +37,7 @@ class Staging {
   void forget(CUcontext context);
 
  private:
-  static constexpr size_t kMaxChunks = 48, kMaxSmall = 128;
+  static constexpr size_t kMaxChunks = 32, kMaxSmall = 128;
   static constexpr size_t kMaxSpare = 512 << 20;  // bytes of buffers that are kept
   const DriverTable& driver_;
   std::vector<Chunk> large_, small_;

@@ -158,7 +158,7 @@ int worker_main(const WorkerOptions& options) {
   Fd connection;
   if (!receive_assignment(options.control_fd, &assignment, &connection)) return 0;  // the daemon has gone
   static HostFunctions host_functions;
-  static wire::Lanes lanes;
+  static wire::Lanes lanes(wire::Landing::buffers);
   if (!welcome(connection.get(), assignment.hello.token)) return 0;
   report(options.control_fd, Report::session_started, 0);
 

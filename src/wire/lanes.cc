@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -77,6 +78,7 @@ Lanes::~Lanes() {
   for (auto& lane : lanes_) {
     pthread_join(lane->receiver, nullptr);
     if (lane->sends) pthread_join(lane->sender, nullptr);
+    if (lane->buffer) munmap(lane->buffer, kSlots * kMaxPiece);
   }
 }
 
@@ -95,6 +97,13 @@ bool Lanes::add(Fd socket) {
   auto lane = std::make_unique<Lane>();
   lane->socket = std::move(socket);
   lane->owner = this;
+  lane->number = static_cast<unsigned>(lanes_.size());
+  if (landing_ == Landing::buffers) {
+    void* memory = mmap(nullptr, kSlots * kMaxPiece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return false;
+    lane->buffer = static_cast<char*>(memory);
+    lane->free_slots = (1u << kSlots) - 1;
+  }
   if (!start(&lane->receiver, receive_entry, lane.get())) return false;
   const bool sends = lane->sends = start(&lane->sender, send_entry, this);
   if (sends) {
@@ -219,6 +228,7 @@ bool Lanes::receive_piece(Lane& lane, std::vector<char>& sink) {
   if (n < 0) n = 0;  // the blocking call tells why
   if (!receive_all(lane.socket.get(), reinterpret_cast<char*>(&header) + n, sizeof header - static_cast<size_t>(n))) return false;
   if (header.size > kMaxPiece) return false;
+  if (landing_ == Landing::buffers) return receive_into_slot(lane, header);
   Expected part = claim(header);
   if (!part) return false;
   if (header.size == 0) return finish(header.transfer, part, part->size - header.offset + 1);
@@ -243,6 +253,69 @@ bool Lanes::receive_piece(Lane& lane, std::vector<char>& sink) {
   lock.unlock();
   return finish(header.transfer, part, header.size);
 }
+
+bool Lanes::receive_into_slot(Lane& lane, const LaneHeader& header) {
+  if (header.size == 0) return false;  // an end of nothing
+  for (;;) {
+    const uint32_t before = frees_.load(std::memory_order_acquire);
+    {
+      std::lock_guard lock(in_mutex_);
+      if (ended()) return false;
+      if (lane.free_slots) break;
+    }
+    auto changed = [&] { return frees_.load(std::memory_order_acquire) != before || ended(); };
+    if (spin_until(changed)) continue;
+    std::unique_lock lock(in_mutex_);
+    expected_changed_.wait(lock, changed);
+  }
+  Arrived piece;
+  piece.size = header.size;
+  piece.lane = lane.number;
+  {
+    std::lock_guard lock(in_mutex_);
+    piece.slot = static_cast<unsigned>(std::countr_zero(lane.free_slots));
+    lane.free_slots &= ~(1u << piece.slot);
+  }
+  piece.data = lane.buffer + size_t{piece.slot} * kMaxPiece;
+  if (!receive_all(lane.socket.get(), piece.data, piece.size)) return false;
+  bytes_received_.fetch_add(piece.size, std::memory_order_relaxed);
+  std::lock_guard lock(in_mutex_);
+  if (!landed_.try_emplace({header.transfer, header.offset}, piece).second) return false;  // the same piece twice
+  landings_.fetch_add(1, std::memory_order_release);
+  arrived_.notify_all();
+  return true;
+}
+
+bool Lanes::take(uint64_t transfer, uint64_t offset, int64_t microseconds, Arrived* out) {
+  for (bool again = true;; again = false) {
+    const uint32_t before = landings_.load(std::memory_order_acquire);
+    std::unique_lock lock(in_mutex_);
+    if (auto it = landed_.find({transfer, offset}); it != landed_.end()) {
+      *out = it->second;
+      landed_.erase(it);
+      return true;
+    }
+    if (ended() || !again || !microseconds) return false;
+    lock.unlock();
+    auto changed = [&] { return landings_.load(std::memory_order_acquire) != before || ended(); };
+    if (spin_until(changed)) {
+      again = true;
+      continue;
+    }
+    lock.lock();
+    if (microseconds < 0) arrived_.wait(lock, changed);
+    else arrived_.wait_for(lock, std::chrono::microseconds(microseconds), changed);
+  }
+}
+
+void Lanes::give_back(const Arrived& piece) {
+  std::lock_guard lock(in_mutex_);
+  lanes_[piece.lane]->free_slots |= 1u << piece.slot;
+  frees_.fetch_add(1, std::memory_order_release);
+  expected_changed_.notify_all();
+}
+
+char* Lanes::buffer(unsigned number) const { return lanes_[number]->buffer; }
 
 bool Lanes::finish(uint64_t transfer, const Expected& part, uint64_t bytes) {
   std::lock_guard lock(in_mutex_);

@@ -36,9 +36,17 @@ static_assert(sizeof(LaneHeader) == 24);
 inline constexpr uint32_t kMaxPiece = 1 << 20;
 inline constexpr unsigned kMaxLanes = 16;  // of one session
 
+// Where a lane puts what comes.
+enum class Landing {
+  expected,  // where expect() says; what nobody expects waits in the socket
+  buffers,   // in memory of the lane's own, until it is taken: who sends need not wait until its record is handled
+};
+
 class Lanes {
  public:
-  Lanes() = default;
+  static constexpr size_t kSlots = 4;  // pieces that a lane holds until they are taken
+
+  explicit Lanes(Landing landing = Landing::expected) : landing_(landing) {}
   ~Lanes();  // ends, and waits for the threads
   Lanes(const Lanes&) = delete;
   Lanes& operator=(const Lanes&) = delete;
@@ -70,6 +78,19 @@ class Lanes {
   bool wait(const Expected& part, int64_t microseconds);
   // The other side was never told of this transfer.
   void forget(uint64_t transfer, const Expected& part);
+
+  // With Landing::buffers. A piece that has come: its bytes stay where they are until give_back().
+  struct Arrived {
+    char* data = nullptr;
+    uint32_t size = 0;
+    unsigned lane = 0, slot = 0;
+  };
+  // The piece of a transfer that begins at `offset`, once it is here; waits so long (negative: without limit). A sender
+  // keeps each lane's pieces in the order in which they are taken, so the next one to be taken always finds room.
+  bool take(uint64_t transfer, uint64_t offset, int64_t microseconds, Arrived* out);
+  void give_back(const Arrived& piece);
+  // Memory of lane `number`'s pieces: kSlots * kMaxPiece bytes, for as long as this object lives.
+  char* buffer(unsigned number) const;
 
   // Puts the bytes behind those that are to be sent already. They must not change until `sent` is called, by any thread
   // and without a lock held; it is called also if all ends first.
@@ -107,18 +128,23 @@ class Lanes {
     Lanes* owner = nullptr;
     pthread_t receiver{}, sender{};
     bool sends = false;
+    unsigned number = 0;
+    char* buffer = nullptr;
+    uint32_t free_slots = 0;  // a bit each
   };
   static void* receive_entry(void* lane);
   static void* send_entry(void* lanes);
   bool start(pthread_t* thread, void* (*entry)(void*), void* argument);
   void receive(Lane& lane);
   bool receive_piece(Lane& lane, std::vector<char>& sink);
+  bool receive_into_slot(Lane& lane, const LaneHeader& header);
   Expected claim(const LaneHeader& header);
   bool finish(uint64_t transfer, const Expected& part, uint64_t bytes);
   void send_pieces();
   bool send_one(std::unique_lock<std::mutex>& lock);
   Expected find(uint64_t transfer, const LaneHeader& header);
 
+  const Landing landing_;
   std::atomic<bool> ended_{false};
   std::atomic<size_t> count_{0};
   std::atomic<uint64_t> bytes_sent_{0}, bytes_received_{0};
@@ -128,6 +154,8 @@ class Lanes {
   std::condition_variable expected_changed_, arrived_;
   std::atomic<uint32_t> expects_{0};  // so far: what a thread that spins looks at
   std::map<std::pair<uint64_t, uint64_t>, Expected> expected_;  // by transfer and offset
+  std::map<std::pair<uint64_t, uint64_t>, Arrived> landed_;
+  std::atomic<uint32_t> landings_{0}, frees_{0};
 
   std::mutex out_mutex_;
   std::condition_variable out_changed_, out_done_;

@@ -127,6 +127,65 @@ TEST_P(LanesOf, CarryBothWaysAndForManyThreadsAtOnce) {
   for (auto& t : threads) t.join();
 }
 
+// As the server receives: pieces land before anybody asks for them, and are taken in the order of sending.
+TEST_P(LanesOf, LandInBuffersBeforeTheyAreTaken) {
+  Lanes from, to(Landing::buffers);
+  for (int i = 0; i < GetParam(); i++) {
+    auto [one, other] = Sides::pair();
+    ASSERT_TRUE(from.add(std::move(one)) && to.add(std::move(other)));
+  }
+  std::vector<std::vector<char>> transfers;
+  for (unsigned t = 0; t < 12; t++) transfers.push_back(noise((t * 700 + 1) << 10, t));
+  std::thread sender([&] {
+    for (unsigned t = 0; t < transfers.size(); t++) from.send(t, 0, transfers[t].data(), transfers[t].size(), {});
+    from.drain();
+  });
+  for (unsigned t = 0; t < transfers.size(); t++) {
+    std::vector<char> got;
+    while (got.size() < transfers[t].size()) {
+      Lanes::Arrived piece;
+      ASSERT_TRUE(to.take(t, got.size(), -1, &piece));
+      got.insert(got.end(), piece.data, piece.data + piece.size);
+      to.give_back(piece);
+    }
+    ASSERT_EQ(transfers[t], got) << t;
+  }
+  sender.join();
+  Lanes::Arrived piece;
+  EXPECT_FALSE(to.take(99, 0, 1'000, &piece));
+}
+
+TEST(Lanes, HoldNoMoreThanTheirBuffersUntilOneIsTaken) {
+  auto [one, other] = Sides::pair();
+  Lanes to(Landing::buffers);
+  ASSERT_TRUE(to.add(std::move(one)));
+  std::vector<char> all(sizeof(LaneHeader) + 8, 'y');
+  for (uint64_t i = 0; i <= Lanes::kSlots; i++) {
+    LaneHeader header{1, i * 8, 8, 0};
+    memcpy(all.data(), &header, sizeof header);
+    ASSERT_EQ(ssize_t(all.size()), send(other.get(), all.data(), all.size(), 0));
+  }
+  Lanes::Arrived first, last;
+  ASSERT_TRUE(to.take(1, 0, -1, &first));
+  EXPECT_FALSE(to.take(1, Lanes::kSlots * 8, 5'000, &last));
+  to.give_back(first);
+  EXPECT_TRUE(to.take(1, Lanes::kSlots * 8, -1, &last));
+  EXPECT_EQ('y', last.data[7]);
+}
+
+TEST(Lanes, AHostileSenderToBuffersEndsThem) {
+  for (LaneHeader bad : {LaneHeader{1, 0, 0, 0}, LaneHeader{1, 0, kMaxPiece + 1, 0}, LaneHeader{1, 0, 8, 0}}) {
+    auto [one, other] = Sides::pair();
+    Lanes to(Landing::buffers);
+    ASSERT_TRUE(to.add(std::move(one)));
+    std::vector<char> all(2 * (sizeof bad + 8), 'y');  // the last of the three comes twice
+    memcpy(all.data(), &bad, sizeof bad);
+    memcpy(all.data() + sizeof bad + 8, &bad, sizeof bad);
+    send(other.get(), all.data(), all.size(), MSG_NOSIGNAL);
+    while (!to.ended()) std::this_thread::yield();
+  }
+}
+
 TEST(Lanes, EndWithAllThatWaits) {
   Sides sides(2);
   auto bytes = noise(64 << 20, 1);  // more than the sockets hold
