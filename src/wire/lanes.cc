@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -44,6 +45,16 @@ bool receive_all(int fd, void* to, size_t size) {
     if (n <= 0) return false;
     p += n;
     size -= static_cast<size_t>(n);
+  }
+  return true;
+}
+
+bool receive_and_drop(int fd, uint32_t size, std::vector<char>& sink) {
+  sink.resize(std::max(sink.size(), kSink));
+  while (size) {
+    const auto n = static_cast<uint32_t>(std::min<size_t>(size, kSink));
+    if (!receive_all(fd, sink.data(), n)) return false;
+    size -= n;
   }
   return true;
 }
@@ -232,26 +243,50 @@ bool Lanes::receive_piece(Lane& lane, std::vector<char>& sink) {
   Expected part = claim(header);
   if (!part) return false;
   if (header.size == 0) return finish(header.transfer, part, part->size - header.offset + 1);
-  bool ok = true;
-  if (part->to) {
-    ok = receive_all(lane.socket.get(), part->to + (header.offset - part->offset), header.size);
-  } else {
-    sink.resize(kSink);
-    for (uint32_t left = header.size; left && ok;) {
-      const auto n = static_cast<uint32_t>(std::min<size_t>(left, sink.size()));
-      ok = receive_all(lane.socket.get(), sink.data(), n);
-      left -= n;
-    }
-  }
+  const bool ok = part->to ? receive_where_expected(lane, header, *part, sink) : receive_and_drop(lane.socket.get(), header.size, sink);
   bytes_received_.fetch_add(header.size, std::memory_order_relaxed);
   std::unique_lock lock(in_mutex_);
   part->writers--;
-  if (!ok) {
-    arrived_.notify_all();
-    return false;
-  }
+  if (!ok || !part->newer.empty()) arrived_.notify_all();
+  if (!ok) return false;
   lock.unlock();
   return finish(header.transfer, part, header.size);
+}
+
+// The bytes of a piece of which claim() has counted us among the writers.
+bool Lanes::receive_where_expected(Lane& lane, const LaneHeader& header, Part& part, std::vector<char>& memory) {
+  char* const to = part.to + (header.offset - part.offset);
+  bool may_be_late;
+  {
+    std::unique_lock lock(in_mutex_);
+    if (!part.older.empty()) {
+      // Pieces of older parts that are just being written here; those that begin later find what we take.
+      part.taken.push_back({to, to + header.size});
+      arrived_.wait(lock, [&] {
+        return ended() || std::all_of(part.older.begin(), part.older.end(), [](auto& o) { return o->writers == 0; });
+      });
+      if (ended()) return false;
+    }
+    may_be_late = !part.newer.empty();
+  }
+  if (!may_be_late) return receive_all(lane.socket.get(), to, header.size);
+  memory.resize(std::max<size_t>(memory.size(), header.size));
+  if (!receive_all(lane.socket.get(), memory.data(), header.size)) return false;
+  // All but what newer parts have taken, in order of address.
+  std::lock_guard lock(in_mutex_);
+  std::vector<std::pair<char*, char*>> taken;
+  for (auto& n : part.newer) {
+    if (auto newer = n.lock()) taken.insert(taken.end(), newer->taken.begin(), newer->taken.end());
+  }
+  std::sort(taken.begin(), taken.end());
+  char *at = to, *const end = to + header.size;
+  for (auto& [first, last] : taken) {
+    if (first > at) memcpy(at, memory.data() + (at - to), static_cast<size_t>(std::min(first, end) - at));
+    at = std::clamp(last, at, end);
+    if (at == end) return true;
+  }
+  memcpy(at, memory.data() + (at - to), static_cast<size_t>(end - at));
+  return true;
 }
 
 bool Lanes::receive_into_slot(Lane& lane, const LaneHeader& header) {
@@ -287,24 +322,23 @@ bool Lanes::receive_into_slot(Lane& lane, const LaneHeader& header) {
 }
 
 bool Lanes::take(uint64_t transfer, uint64_t offset, int64_t microseconds, Arrived* out) {
-  for (bool again = true;; again = false) {
+  const auto until = Clock::now() + std::chrono::microseconds(microseconds);
+  for (;;) {
     const uint32_t before = landings_.load(std::memory_order_acquire);
-    std::unique_lock lock(in_mutex_);
-    if (auto it = landed_.find({transfer, offset}); it != landed_.end()) {
-      *out = it->second;
-      landed_.erase(it);
-      return true;
+    {
+      std::lock_guard lock(in_mutex_);
+      if (auto it = landed_.find({transfer, offset}); it != landed_.end()) {
+        *out = it->second;
+        landed_.erase(it);
+        return true;
+      }
+      if (ended() || (microseconds >= 0 && Clock::now() >= until)) return false;
     }
-    if (ended() || !again || !microseconds) return false;
-    lock.unlock();
     auto changed = [&] { return landings_.load(std::memory_order_acquire) != before || ended(); };
-    if (spin_until(changed)) {
-      again = true;
-      continue;
-    }
-    lock.lock();
+    if (spin_until(changed)) continue;
+    std::unique_lock lock(in_mutex_);
     if (microseconds < 0) arrived_.wait(lock, changed);
-    else arrived_.wait_for(lock, std::chrono::microseconds(microseconds), changed);
+    else arrived_.wait_until(lock, until, changed);
   }
 }
 
@@ -321,6 +355,7 @@ bool Lanes::finish(uint64_t transfer, const Expected& part, uint64_t bytes) {
   std::lock_guard lock(in_mutex_);
   if (part->left_.fetch_sub(bytes, std::memory_order_acq_rel) == bytes) {
     expected_.erase({transfer, part->offset});
+    part->older.clear();
     arrived_.notify_all();
   }
   return true;
@@ -335,6 +370,11 @@ Lanes::Expected Lanes::expect(uint64_t transfer, uint64_t offset, void* to, uint
   part->left_ = size + ends;
   if (!part->left_) return part;
   std::lock_guard lock(in_mutex_);
+  for (auto& [name, other] : expected_) {
+    if (!to || !other->to || part->to >= other->to + other->size || other->to >= part->to + size) continue;
+    part->older.push_back(other);
+    other->newer.push_back(part);
+  }
   expected_[{transfer, offset}] = part;
   expects_.fetch_add(1, std::memory_order_release);
   expected_changed_.notify_all();

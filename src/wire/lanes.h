@@ -67,11 +67,16 @@ class Lanes {
     char* to = nullptr;
     bool ends = false;
     unsigned writers = 0;  // pieces that are being received
+    // Those whose memory overlaps: what was expected later is what stays there, whatever comes first.
+    std::vector<std::shared_ptr<Part>> older;
+    std::vector<std::weak_ptr<Part>> newer;
+    std::vector<std::pair<char*, char*>> taken;  // by pieces of this one, where some are older
     std::atomic<uint64_t> left_{0};
   };
   using Expected = std::shared_ptr<Part>;
   // `to` null: the bytes are dropped. `ends`: the sender says when it has sent what it will, which may be less. What comes
-  // before it is expected waits, and what is behind it on its lane with it: expect in the order of sending.
+  // before it is expected waits, and what is behind it on its lane with it: expect in the order of sending. Of parts that
+  // overlap in memory the one that was expected last has its bytes there in the end.
   Expected expect(uint64_t transfer, uint64_t offset, void* to, uint64_t size, bool ends);
   // Sleeps until it is here, all is over or the time has passed (negative: no limit). True: it is here. If all is over
   // its memory is not touched any more, either.
@@ -139,6 +144,7 @@ class Lanes {
   bool receive_piece(Lane& lane, std::vector<char>& sink);
   bool receive_into_slot(Lane& lane, const LaneHeader& header);
   Expected claim(const LaneHeader& header);
+  bool receive_where_expected(Lane& lane, const LaneHeader& header, Part& part, std::vector<char>& memory);
   bool finish(uint64_t transfer, const Expected& part, uint64_t bytes);
   void send_pieces();
   bool send_one(std::unique_lock<std::mutex>& lock);

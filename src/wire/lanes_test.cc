@@ -127,6 +127,25 @@ TEST_P(LanesOf, CarryBothWaysAndForManyThreadsAtOnce) {
   for (auto& t : threads) t.join();
 }
 
+// Two copies to the same memory: the second one's bytes stay, even where the first one's come later or at the same time.
+TEST_P(LanesOf, WhatWasExpectedLastStays) {
+  for (unsigned round = 0; round < 10; round++) {
+    Sides sides(GetParam());
+    const size_t size = 4 << 20, shift = round % 2 ? 0 : 300'000;
+    auto first = noise(size, round), second = noise(size, round + 100);
+    std::vector<char> got(size + shift);
+    auto a = sides.b.expect(1, 0, got.data(), size, false);
+    auto b = sides.b.expect(2, 0, got.data() + shift, size, false);
+    const bool in_order = round % 3 != 0;
+    sides.a.send(in_order ? 1 : 2, 0, in_order ? first.data() : second.data(), size, {});
+    sides.a.send(in_order ? 2 : 1, 0, in_order ? second.data() : first.data(), size, {});
+    ASSERT_TRUE(sides.b.wait(a, -1));
+    ASSERT_TRUE(sides.b.wait(b, -1));
+    ASSERT_EQ(0, memcmp(got.data() + shift, second.data(), size)) << round;
+    ASSERT_EQ(0, memcmp(got.data(), first.data(), shift)) << round;
+  }
+}
+
 // As the server receives: pieces land before anybody asks for them, and are taken in the order of sending.
 TEST_P(LanesOf, LandInBuffersBeforeTheyAreTaken) {
   Lanes from, to(Landing::buffers);

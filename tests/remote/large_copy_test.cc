@@ -126,6 +126,22 @@ TEST_F(LargeCopy, AnEventBehindACopyMeansThatTheBytesAreThere) {
   }
 }
 
+// The one that comes last in its stream, all of it.
+TEST_F(LargeCopy, OfTwoCopiesToOnePlaceTheLaterOneStays) {
+  constexpr size_t kBytes = 6 * kMiB;
+  const CUdeviceptr p = device(kBytes);
+  uint32_t* out = pinned(kBytes);
+  for (uint32_t round = 0; round < 20; round++) {
+    for (uint32_t copy = 0; copy < 4; copy++) {
+      OK(cuMemsetD32Async(p, round * 4 + copy, kBytes / 4, stream_));
+      const size_t from = copy % 2 ? 0 : kMiB;
+      OK(cuMemcpyDtoHAsync_v2(reinterpret_cast<char*>(out) + from, p, kBytes - from, stream_));
+    }
+    OK(cuStreamSynchronize(stream_));
+    ASSERT_EQ(kBytes / 4, static_cast<size_t>(std::count(out, out + kBytes / 4, round * 4 + 3))) << round;
+  }
+}
+
 // The memory may be somebody else's as soon as it is freed.
 TEST_F(LargeCopy, FreeingPinnedMemoryWaitsForItsCopies) {
   constexpr size_t kBytes = 12 * kMiB;
