@@ -247,7 +247,7 @@ bool Lanes::receive_piece(Lane& lane, std::vector<char>& sink) {
   bytes_received_.fetch_add(header.size, std::memory_order_relaxed);
   std::unique_lock lock(in_mutex_);
   part->writers--;
-  if (!ok || !part->newer.empty()) arrived_.notify_all();
+  if (!ok || ended() || !part->newer.empty()) arrived_.notify_all();  // who waits for the last writer
   if (!ok) return false;
   lock.unlock();
   return finish(header.transfer, part, header.size);

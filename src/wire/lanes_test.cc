@@ -224,6 +224,23 @@ TEST(Lanes, EndWithAllThatWaits) {
   EXPECT_FALSE(sides.a.add(Sides::pair().first));
 }
 
+// Also when the piece that was being written came whole in the end.
+TEST(Lanes, WhoWaitsWhileAPieceIsWrittenIsWokenWhenTheyEnd) {
+  for (int round = 0; round < 200; round++) {
+    auto [one, other] = Sides::pair();
+    Lanes lanes;
+    ASSERT_TRUE(lanes.add(std::move(one)));
+    std::vector<char> got(2 << 20), all(sizeof(LaneHeader) + (100 << 10), 'y');
+    auto part = lanes.expect(1, 0, got.data(), got.size(), false);
+    LaneHeader header{1, 0, 100 << 10, 0};
+    memcpy(all.data(), &header, sizeof header);
+    std::thread waiter([&] { EXPECT_FALSE(lanes.wait(part, -1)); });
+    send(other.get(), all.data(), all.size(), MSG_NOSIGNAL);
+    lanes.end();
+    waiter.join();
+  }
+}
+
 TEST(Lanes, SayOnceThatTheyHaveEnded) {
   std::atomic<int> ends{0};
   {
