@@ -120,7 +120,7 @@ void GraphSlots::apply(std::span<const Update> updates) {
     if (!slot.data || u.version <= slot.version || u.bytes.size() != slot.size) continue;
     slot.version = u.version;
     std::memcpy(slot.data, u.bytes.data(), slot.size);
-    slot.on_the_way = false;
+    slot.on_the_way = slot.handed = false;  // the client has written since: it had them
     if (slot.output) slot.known = u.bytes;
   }
 }
@@ -137,9 +137,13 @@ std::vector<GraphSlots::Update> GraphSlots::take_written(std::span<const Ref> sl
   std::vector<Update> out;
   Update u;
   for (const Ref& slot : slots) {
-    if (!take_written_of(*slot, &u)) continue;
-    slot->on_the_way = true;
-    out.push_back(std::move(u));
+    if (take_written_of(*slot, &u)) {
+      slot->on_the_way = true;
+      out.push_back(std::move(u));
+    } else if (slot->handed) {
+      out.push_back({slot->id, slot->sent, slot->known});
+    }
+    slot->handed = false;
   }
   return out;
 }
@@ -149,12 +153,20 @@ std::vector<GraphSlots::Update> GraphSlots::take_written() {
   std::vector<Update> out;
   Update u;
   for (auto& [id, slot] : by_id_) {
-    if (slot->running && take_written_of(*slot, &u)) out.push_back(std::move(u));
-    // Under its old version, so that a client that has it already leaves its memory alone.
-    else if (slot->on_the_way) out.push_back({slot->id, slot->sent, slot->known});
+    if (slot->running && take_written_of(*slot, &u)) {
+      slot->handed = true;
+      out.push_back(std::move(u));
+    } else if (slot->on_the_way) {
+      out.push_back({slot->id, slot->sent, slot->known});
+    }
     slot->on_the_way = false;
   }
   return out;
+}
+
+void GraphSlots::function_returned() {
+  std::lock_guard lock(mutex_);
+  for (auto& [id, slot] : by_id_) slot->handed = false;
 }
 
 }  // namespace nm::server

@@ -38,7 +38,10 @@ class GraphSlots : public std::enable_shared_from_this<GraphSlots> {
     std::vector<uint8_t> known;  // output: what the client has
     uint64_t version = 0;        // of the client's bytes here
     uint64_t sent = 0;           // version of the last bytes that went to the client
-    bool on_the_way = false;     // they may not have arrived: the client reads that connection when it waits
+    // Two ways lead to the client, and neither waits for the other: who relies on one of them has to get, by that one,
+    // also what is still under way by the other, under its old version, so that it counts once.
+    bool on_the_way = false;  // in the channel, which the client reads when it waits: no host function may rely on it
+    bool handed = false;      // to a host function that has not returned: no reply may rely on it
   };
   // Kept by executable graphs, launches under way and, as long as it counts nodes, by this.
   using Ref = std::shared_ptr<Slot>;
@@ -69,10 +72,13 @@ class GraphSlots : public std::enable_shared_from_this<GraphSlots> {
   void apply(std::span<const Update> updates);
   // No slot was ever larger (bytes). For any thread.
   uint64_t largest() const { return largest_; }
-  // What graphs wrote to output slots since the client last heard of them; the client is taken to know it afterwards.
+  // For the channel, before any reply that says that a launch is over: what it wrote to these since the client last heard
+  // of them, and what host functions under way were handed. The client is taken to know it afterwards.
   std::vector<Update> take_written(std::span<const Ref> slots);
   // For a host function, which runs only when it has got them: what launches under way wrote, and what is on the way.
   std::vector<Update> take_written();
+  // It has returned, so the client has what it was handed. Host functions run one at a time.
+  void function_returned();
 
  private:
   CUresult name_again(Slot& slot, uint64_t size, bool output, Ref* out);

@@ -76,6 +76,7 @@ bool HostFunctions::exchange(uint64_t token, CUresult status) {
   }
   wire::EventDone done;
   if (!get(&done, sizeof done) || done.updates > wire::kMaxEventUpdates) return false;
+  if (!updates.empty()) slots->function_returned();
   for (uint32_t i = 0; i < done.updates; i++) {
     wire::EventUpdate header;
     if (!get(&header, sizeof header)) return false;

@@ -200,4 +200,46 @@ TEST_F(GraphOutputs, OfTwoGraphsThatOverlapTheLaterOneStays) {
   }
 }
 
+// The function gets the outputs of all graphs that are under way, over a connection of its own; that large one comes
+// before the small one and takes its time.
+TEST_F(GraphOutputs, AreThereAfterAWaitAlsoWhenAFunctionInAnotherStreamIsHandedThem) {
+  constexpr size_t kLarge = 64 << 20, kWork = 16 << 20;
+  CUdeviceptr large = 0, work = 0, written = 0;
+  OK(cuMemAlloc_v2(&large, kLarge));
+  OK(cuMemAlloc_v2(&work, kWork));
+  OK(cuMemAlloc_v2(&written, 1));
+  static std::vector<uint8_t> large_host(kLarge);  // it outlives a failure
+  CUstream functions = nullptr, looks = nullptr;
+  OK(cuStreamCreate(&functions, CU_STREAM_NON_BLOCKING));
+  OK(cuStreamCreate(&looks, CU_STREAM_NON_BLOCKING));
+  for (int i = 1; i <= 5; i++) {
+    const auto value = static_cast<uint8_t>(i);
+    OK(cuMemsetD8_v2(large, value, kLarge));
+    OK(cuMemsetD8_v2(ones_, value, 4096));
+    OK(cuMemsetD8_v2(written, 0, 1));
+    OK(cuCtxSynchronize());
+    CUgraph graph = nullptr;
+    CUgraphExec exec = nullptr;
+    OK(cuStreamBeginCapture_v2(stream_, CU_STREAM_CAPTURE_MODE_RELAXED));
+    OK(cuMemcpyDtoHAsync_v2(large_host.data(), large, kLarge, stream_));
+    OK(cuMemcpyDtoHAsync_v2(host_.data(), ones_, 4096, stream_));
+    OK(cuMemsetD8Async(written, 1, 1, stream_));
+    for (int k = 0; k < 2; k++) OK(cuMemsetD8Async(work, value, kWork, stream_));
+    OK(cuStreamEndCapture(stream_, &graph));
+    OK(cuGraphInstantiateWithFlags(&exec, graph, 0));
+    OK(cuGraphLaunch(exec, stream_));
+    for (uint8_t is_written = 0; !is_written;) OK(cuMemcpyDtoHAsync_v2(&is_written, written, 1, looks));
+    OK(cuLaunchHostFunc(
+        functions, [](void*) {}, nullptr));
+    OK(cuStreamSynchronize(stream_));
+    ASSERT_EQ(value, host_[0]) << "round " << i;
+    ASSERT_EQ(value, host_[4095]) << "round " << i;
+    memset(host_.data(), 99, host_.size());
+    OK(cuStreamSynchronize(functions));
+    ASSERT_EQ(99, host_[0]) << "round " << i << ": what comes late changes nothing";
+    OK(cuGraphExecDestroy(exec));
+    OK(cuGraphDestroy(graph));
+  }
+}
+
 }  // namespace
