@@ -13,7 +13,8 @@ namespace {
 
 constexpr size_t kRoom = 4096, kGuard = 64;
 
-// Headers that are likely to mean something: the input's bytes choose among transfers, offsets and sizes near the limits.
+// Headers that are likely to mean something: the input's bytes choose among transfers, offsets and sizes near the
+// limits.
 std::vector<uint8_t> hostile_bytes(const uint8_t* data, size_t size) {
   std::vector<uint8_t> out;
   for (size_t at = 0; at + 8 <= size; at += 8) {

@@ -117,7 +117,8 @@ Result<std::unique_ptr<Channel>> Channel::connect(const wire::Address& address, 
   const char* wish = getenv("NEARMETAL_TRANSPORT");
   const bool socket = wish && strcmp(wish, "socket") == 0;
   if (wish && *wish && !socket && strcmp(wish, "ring") != 0) {
-    return Error{"NEARMETAL_TRANSPORT=" + std::string(wish) + " is no transport: set it to ring or socket, or not at all."};
+    return Error{"NEARMETAL_TRANSPORT=" + std::string(wish) +
+                 " is no transport: set it to ring or socket, or not at all."};
   }
   wire::Token token;
   auto fd = greet(address, purpose, environment, {}, &token);
@@ -370,8 +371,8 @@ bool Channel::receive_some(void* data, uint64_t capacity, uint64_t* got) {
       *got = static_cast<uint64_t>(n);
       return true;
     }
-    // Waking a sleeping thread costs more than the call itself: look a little longer before sleeping. Over a network, sleep
-    // first, for somewhat less than any answer takes.
+    // Waking a sleeping thread costs more than the call itself: look a little longer before sleeping. Over a network,
+    // sleep first, for somewhat less than any answer takes.
     const uint64_t now = now_us();
     if (!give_up) {
       const uint64_t quickest = quickest_us_.load(std::memory_order_relaxed), spin = static_cast<uint64_t>(spin_us_);

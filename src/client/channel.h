@@ -72,7 +72,9 @@ class Channel {
   const wire::Token& token() const { return token_; }
   const Counters& counters() const { return counters_; }
   // Records so far.
-  uint64_t sent() const { return counters_.posted.load(std::memory_order_relaxed) + counters_.waited.load(std::memory_order_relaxed); }
+  uint64_t sent() const {
+    return counters_.posted.load(std::memory_order_relaxed) + counters_.waited.load(std::memory_order_relaxed);
+  }
   // In a child made by fork: the connection belongs to the parent.
   void abandon();
 

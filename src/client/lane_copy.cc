@@ -21,8 +21,8 @@
 namespace nm::client {
 namespace {
 
-constexpr size_t kSmallest = 512 << 10;   // less is there as soon in the ordered channel
-constexpr size_t kRequest = 16 << 20;     // what is asked for at once: the server holds that much pinned memory for it
+constexpr size_t kSmallest = 512 << 10;  // less is there as soon in the ordered channel
+constexpr size_t kRequest = 16 << 20;    // what is asked for at once: the server holds that much pinned memory for it
 constexpr size_t kRequestsAhead = 4;
 // Pushes on their way for which the server has memory ready. One that is held up must not hold up the program.
 constexpr size_t kPushesAhead = 6;
@@ -65,7 +65,8 @@ unsigned wished_lanes() {
 
 // Null: large copies go through the channel.
 wire::Lanes* lanes() {
-  if (wire::Lanes* l = g_lanes.load(std::memory_order_acquire)) [[likely]] return l;
+  if (wire::Lanes* l = g_lanes.load(std::memory_order_acquire)) [[likely]]
+    return l;
   if (g_none.load(std::memory_order_relaxed)) return nullptr;
   std::lock_guard lock(g_join_mutex);
   if (g_lanes || g_none) return g_lanes;
@@ -77,7 +78,9 @@ wire::Lanes* lanes() {
     auto fd = Channel::join(channel.address(), channel.token(), wire::Purpose::lane);
     if (!fd || !made->add(std::move(*fd))) {
       // What there is will do; none at all is no reason to fail either.
-      if (!fd) fprintf(stderr, "nearmetal: large copies have %u connections instead of %u: %s\n", i, wished, fd.error().message.c_str());
+      if (!fd)
+        fprintf(stderr, "nearmetal: large copies have %u connections instead of %u: %s\n", i, wished,
+                fd.error().message.c_str());
       break;
     }
   }
@@ -95,8 +98,8 @@ CUresult lost() {
 }
 
 // A posted request for bytes: `part` is expected if there is no error.
-CUresult ask(wire::Lanes& lanes, void* dst, CUdeviceptr src, size_t size, uint64_t stream, uint64_t transfer, uint64_t address,
-             wire::Lanes::Expected* part) {
+CUresult ask(wire::Lanes& lanes, void* dst, CUdeviceptr src, size_t size, uint64_t stream, uint64_t transfer,
+             uint64_t address, wire::Lanes::Expected* part) {
   *part = lanes.expect(transfer, 0, dst, size, true);
   Call call(op::nm_lane_push);
   call.in_stream(stream);
@@ -179,8 +182,10 @@ CUresult lane_copy_out(void* dst, CUdeviceptr src, size_t size, CUstream stream)
     Call call(op::nm_lane_out);
     for (uint64_t word : {transfer, uint64_t{n}, uint64_t{src + asked}, handle}) call.args().u64(word);
     result = call.surface(call.wait());
-    if (call.was_answered()) coming.push_back(std::move(part));
-    else l.forget(transfer, part);
+    if (call.was_answered())
+      coming.push_back(std::move(part));
+    else
+      l.forget(transfer, part);
   }
   if (Client::get()->channel().lost()) l.end();
   for (auto& part : coming) {

@@ -1,5 +1,5 @@
-// Large copies between the device and the program's memory where both sides share none: over lanes (wire/lanes.h), which
-// are joined to the session when the first such copy needs them. NEARMETAL_LANES says how many (0: none).
+// Large copies between the device and the program's memory where both sides share none: over lanes (wire/lanes.h),
+// which are joined to the session when the first such copy needs them. NEARMETAL_LANES says how many (0: none).
 #pragma once
 
 #include <cstddef>
@@ -12,8 +12,8 @@ namespace nm::client {
 // Whether a copy of this size goes over lanes; false also while something is captured, or every call is to be answered.
 bool goes_over_lanes(size_t size);
 
-// Returns when the program's bytes may change. `pinned`: the program knows that they must not before the copy is done, so
-// that this returns at once.
+// Returns when the program's bytes may change. `pinned`: the program knows that they must not before the copy is done,
+// so that this returns at once.
 CUresult lane_copy_in(CUdeviceptr dst, const void* src, size_t size, CUstream stream, bool pinned);
 // Returns when the bytes are there.
 CUresult lane_copy_out(void* dst, CUdeviceptr src, size_t size, CUstream stream);

@@ -17,7 +17,8 @@ void LaneMemory::sent_whole(void* data) {
 }
 
 bool LaneMemory::collect(Staging& staging) {
-  if (!any_.load(std::memory_order_relaxed)) [[likely]] return false;
+  if (!any_.load(std::memory_order_relaxed)) [[likely]]
+    return false;
   std::vector<Staging::Chunk> chunks;
   std::vector<void*> wholes;
   {
@@ -33,9 +34,11 @@ bool LaneMemory::collect(Staging& staging) {
 }
 
 void LaneMemory::pin(const DriverTable& driver, const wire::Lanes& lanes, unsigned number, CUcontext context) {
-  if (!pinned_.try_emplace(number, context).second) [[likely]] return;
+  if (!pinned_.try_emplace(number, context).second) [[likely]]
+    return;
   constexpr size_t kSize = wire::Lanes::kSlots * size_t{wire::kMaxPiece};
-  if (driver.cuMemHostRegister_v2) driver.cuMemHostRegister_v2(lanes.buffer(number), kSize, CU_MEMHOSTREGISTER_PORTABLE);
+  if (driver.cuMemHostRegister_v2)
+    driver.cuMemHostRegister_v2(lanes.buffer(number), kSize, CU_MEMHOSTREGISTER_PORTABLE);
 }
 
 void LaneMemory::unpin(const DriverTable& driver, const wire::Lanes& lanes, CUcontext context) {

@@ -26,7 +26,8 @@ class LaneMemory {
   // Gives back what is sent; true if there was any.
   bool collect(Staging& staging);
 
-  // So that the device reads what a lane has received without another copy. A driver that cannot is no error: it copies.
+  // So that the device reads what a lane has received without another copy. A driver that cannot is no error: it
+  // copies.
   void pin(const DriverTable& driver, const wire::Lanes& lanes, unsigned number, CUcontext context);
   // Nothing of `context` uses it any more.
   void unpin(const DriverTable& driver, const wire::Lanes& lanes, CUcontext context);

@@ -20,11 +20,11 @@ namespace {
 
 constexpr size_t kSmallPiece = 256 << 10;  // first pieces that are small get the lanes going early
 constexpr uint64_t kThroughChunks = 16 * Staging::kChunk;
-constexpr int kLooks = 100;       // for bytes of the client, before the thread naps between looks
-constexpr int64_t kNap = 50;      // us
+constexpr int kLooks = 100;   // for bytes of the client, before the thread naps between looks
+constexpr int64_t kNap = 50;  // us
 
-// The next bytes of a transfer from the client. Copies that finish meanwhile make room for more, and replies to its other
-// threads go on. False: none can come, or more than there is room for.
+// The next bytes of a transfer from the client. Copies that finish meanwhile make room for more, and replies to its
+// other threads go on. False: none can come, or more than there is room for.
 bool wait_for(Session& s, uint64_t transfer, uint64_t at, uint64_t size, wire::Lanes::Arrived* piece) {
   for (int looks = 0; !s.lanes().take(transfer, at, looks < kLooks ? 0 : kNap, piece); looks++) {
     s.completions().progress();
@@ -58,8 +58,10 @@ struct Out {
 
 void is_sent(Session& s, Memory& memory) {
   if (--memory.unsent) return;
-  if (memory.is_whole) s.lane_memory().sent_whole(memory.chunk.data);
-  else s.lane_memory().sent(memory.chunk);
+  if (memory.is_whole)
+    s.lane_memory().sent_whole(memory.chunk.data);
+  else
+    s.lane_memory().sent(memory.chunk);
 }
 
 // Memory for all of it, in chunks if they are to be had at once, else in one buffer: who waited for a chunk would wait
@@ -104,8 +106,8 @@ std::vector<Piece> pieces_of(const std::vector<std::shared_ptr<Memory>>& memory,
 }
 
 // Has the device write [src, src + size) to pinned memory, in stream order, and the lanes send it as it comes. Every
-// byte that the device was asked for is sent, right or wrong: the client counts them. `done` follows the last one; an error
-// means that nothing was begun. `is_awaited`: a thread of the program does nothing else meanwhile.
+// byte that the device was asked for is sent, right or wrong: the client counts them. `done` follows the last one; an
+// error means that nothing was begun. `is_awaited`: a thread of the program does nothing else meanwhile.
 CUresult start(Session& s, uint64_t transfer, CUdeviceptr src, uint64_t size, CUstream stream, bool is_awaited,
                std::function<void(CUresult)> done) {
   auto out = std::make_shared<Out>();
@@ -122,13 +124,17 @@ CUresult start(Session& s, uint64_t transfer, CUdeviceptr src, uint64_t size, CU
   for (const auto pieces = pieces_of(memory, size); const Piece& piece : pieces) {
     auto is_there = [&s, out, piece, finish](CUresult r) {
       if (r != CUDA_SUCCESS && out->result == CUDA_SUCCESS) out->result = r;
-      s.lanes().send(out->transfer, piece.at, piece.data, piece.size, [&s, memory = piece.memory] { is_sent(s, *memory); });
+      s.lanes().send(out->transfer, piece.at, piece.data, piece.size,
+                     [&s, memory = piece.memory] { is_sent(s, *memory); });
       finish();
     };
-    if (result == CUDA_SUCCESS) result = s.driver().cuMemcpyDtoHAsync_v2(piece.data, src + piece.at, piece.size, stream);
+    if (result == CUDA_SUCCESS)
+      result = s.driver().cuMemcpyDtoHAsync_v2(piece.data, src + piece.at, piece.size, stream);
     if (result == CUDA_SUCCESS) {
-      if (is_awaited && &piece == &pieces.back() && !s.any_capture()) s.completions().when_idle(context, {stream}, is_there);
-      else result = s.completions().after(context, stream, is_there);
+      if (is_awaited && &piece == &pieces.back() && !s.any_capture())
+        s.completions().when_idle(context, {stream}, is_there);
+      else
+        result = s.completions().after(context, stream, is_there);
     }
     if (result != CUDA_SUCCESS) {
       is_sent(s, *piece.memory);
@@ -204,8 +210,10 @@ CUresult nm_lane_push(Session& s, args::nm_lane_push& a, outs::nm_lane_push&) {
                        s.has_pushed();
                        s.push(wire::PushKind::lane_memory, {address, transfer}, {}, {});
                      });
-  if (e == CUDA_SUCCESS) s.takes_transfer();
-  else if (a.address) s.has_pushed();
+  if (e == CUDA_SUCCESS)
+    s.takes_transfer();
+  else if (a.address)
+    s.has_pushed();
   return e;
 }
 

@@ -15,9 +15,9 @@ namespace nm::server {
 namespace {
 
 // How long the thread looks for input, and for work to finish, before it lets the processor go. Waking up is the most
-// expensive part of a call, so look as long as the machine can afford it: for input as long as a client at the other end
-// of a short network takes to answer; while the program waits for the device, as the driver would by default. Then in
-// naps that grow with the wait, so that they make it longer by a thousandth at most.
+// expensive part of a call, so look as long as the machine can afford it: for input as long as a client at the other
+// end of a short network takes to answer; while the program waits for the device, as the driver would by default. Then
+// in naps that grow with the wait, so that they make it longer by a thousandth at most.
 struct Patience {
   int64_t input_us, device_us, nap_us, long_nap_us;
 };
@@ -40,8 +40,8 @@ uint64_t total(const std::vector<std::span<const uint8_t>>& parts) {
 
 }  // namespace
 
-Session::Session(const DriverTable& driver, Connection connection, HostFunctions& host_functions,
-                 wire::Lanes& lanes, SessionPage* page)
+Session::Session(const DriverTable& driver, Connection connection, HostFunctions& host_functions, wire::Lanes& lanes,
+                 SessionPage* page)
     : driver_(driver),
       connection_(std::move(connection)),
       completions_(driver,
@@ -150,7 +150,8 @@ bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8
   if (result == CUDA_SUCCESS) {
     // What is forbidden during a capture is forbidden to the client's threads as it would be without us.
     CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
-    bool exchanged = !captures_.empty() && capture_forbids(header.thread) && driver_.cuThreadExchangeStreamCaptureMode &&
+    bool exchanged = !captures_.empty() && capture_forbids(header.thread) &&
+                     driver_.cuThreadExchangeStreamCaptureMode &&
                      driver_.cuThreadExchangeStreamCaptureMode(&mode) == CUDA_SUCCESS;
     wire::Reader in(body);
     wire::Writer out(reply_body_);
@@ -332,8 +333,10 @@ bool Session::break_capture() {
 void Session::capture_ends(CUstream stream) { captures_.erase(stream); }
 
 void Session::set_thread_mode(CUstreamCaptureMode mode) {
-  if (mode == CU_STREAM_CAPTURE_MODE_GLOBAL) thread_modes_.erase(record_.thread);
-  else thread_modes_[record_.thread] = mode;
+  if (mode == CU_STREAM_CAPTURE_MODE_GLOBAL)
+    thread_modes_.erase(record_.thread);
+  else
+    thread_modes_[record_.thread] = mode;
 }
 
 bool Session::capture_forbids(uint32_t thread) const {

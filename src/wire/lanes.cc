@@ -235,15 +235,18 @@ Lanes::Expected Lanes::claim(const LaneHeader& header) {
 bool Lanes::receive_piece(Lane& lane, std::vector<char>& sink) {
   LaneHeader header;
   ssize_t n = 0;
-  spin_until([&] { return (n = recv(lane.socket.get(), &header, sizeof header, MSG_DONTWAIT)) >= 0 || errno != EAGAIN; });
+  spin_until(
+      [&] { return (n = recv(lane.socket.get(), &header, sizeof header, MSG_DONTWAIT)) >= 0 || errno != EAGAIN; });
   if (n < 0) n = 0;  // the blocking call tells why
-  if (!receive_all(lane.socket.get(), reinterpret_cast<char*>(&header) + n, sizeof header - static_cast<size_t>(n))) return false;
+  if (!receive_all(lane.socket.get(), reinterpret_cast<char*>(&header) + n, sizeof header - static_cast<size_t>(n)))
+    return false;
   if (header.size > kMaxPiece) return false;
   if (landing_ == Landing::buffers) return receive_into_slot(lane, header);
   Expected part = claim(header);
   if (!part) return false;
   if (header.size == 0) return finish(header.transfer, part, part->size - header.offset + 1);
-  const bool ok = part->to ? receive_where_expected(lane, header, *part, sink) : receive_and_drop(lane.socket.get(), header.size, sink);
+  const bool ok = part->to ? receive_where_expected(lane, header, *part, sink)
+                           : receive_and_drop(lane.socket.get(), header.size, sink);
   bytes_received_.fetch_add(header.size, std::memory_order_relaxed);
   std::unique_lock lock(in_mutex_);
   part->writers--;
@@ -337,8 +340,10 @@ bool Lanes::take(uint64_t transfer, uint64_t offset, int64_t microseconds, Arriv
     auto changed = [&] { return landings_.load(std::memory_order_acquire) != before || ended(); };
     if (spin_until(changed)) continue;
     std::unique_lock lock(in_mutex_);
-    if (microseconds < 0) arrived_.wait(lock, changed);
-    else arrived_.wait_until(lock, until, changed);
+    if (microseconds < 0)
+      arrived_.wait(lock, changed);
+    else
+      arrived_.wait_until(lock, until, changed);
   }
 }
 
@@ -385,8 +390,10 @@ bool Lanes::wait(const Expected& part, int64_t microseconds) {
   if (spin_until([&] { return part->is_here() || ended(); }) && part->is_here()) return true;
   std::unique_lock lock(in_mutex_);
   auto over = [&] { return part->is_here() || (ended() && !part->writers); };
-  if (microseconds < 0) arrived_.wait(lock, over);
-  else arrived_.wait_for(lock, std::chrono::microseconds(microseconds), over);
+  if (microseconds < 0)
+    arrived_.wait(lock, over);
+  else
+    arrived_.wait_for(lock, std::chrono::microseconds(microseconds), over);
   return part->is_here();
 }
 

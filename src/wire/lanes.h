@@ -23,8 +23,8 @@
 
 namespace nm::wire {
 
-// Before each piece, and by itself (size 0) behind the last piece of a transfer that is ended: `offset` then is how many
-// bytes were sent in all.
+// Before each piece, and by itself (size 0) behind the last piece of a transfer that is ended: `offset` then is how
+// many bytes were sent in all.
 struct LaneHeader {
   uint64_t transfer = 0;
   uint64_t offset = 0;  // of the piece in its transfer, bytes
@@ -74,9 +74,9 @@ class Lanes {
     std::atomic<uint64_t> left_{0};
   };
   using Expected = std::shared_ptr<Part>;
-  // `to` null: the bytes are dropped. `ends`: the sender says when it has sent what it will, which may be less. What comes
-  // before it is expected waits, and what is behind it on its lane with it: expect in the order of sending. Of parts that
-  // overlap in memory the one that was expected last has its bytes there in the end.
+  // `to` null: the bytes are dropped. `ends`: the sender says when it has sent what it will, which may be less. What
+  // comes before it is expected waits, and what is behind it on its lane with it: expect in the order of sending. Of
+  // parts that overlap in memory the one that was expected last has its bytes there in the end.
   Expected expect(uint64_t transfer, uint64_t offset, void* to, uint64_t size, bool ends);
   // Sleeps until it is here, all is over or the time has passed (negative: no limit). True: it is here. If all is over
   // its memory is not touched any more, either.
@@ -158,7 +158,7 @@ class Lanes {
 
   std::mutex in_mutex_;
   std::condition_variable expected_changed_, arrived_;
-  std::atomic<uint32_t> expects_{0};  // so far: what a thread that spins looks at
+  std::atomic<uint32_t> expects_{0};                            // so far: what a thread that spins looks at
   std::map<std::pair<uint64_t, uint64_t>, Expected> expected_;  // by transfer and offset
   std::map<std::pair<uint64_t, uint64_t>, Arrived> landed_;
   std::atomic<uint32_t> landings_{0}, frees_{0};

@@ -127,7 +127,8 @@ TEST_P(LanesOf, CarryBothWaysAndForManyThreadsAtOnce) {
   for (auto& t : threads) t.join();
 }
 
-// Two copies to the same memory: the second one's bytes stay, even where the first one's come later or at the same time.
+// Two copies to the same memory: the second one's bytes stay, even where the first one's come later or at the same
+// time.
 TEST_P(LanesOf, WhatWasExpectedLastStays) {
   for (unsigned round = 0; round < 10; round++) {
     Sides sides(GetParam());

@@ -93,29 +93,60 @@ def main():
         time.sleep(0.2)
 
     samples, units, checks, failed = {}, {}, {}, 0
-    for block in range(args.blocks):
-        for way in wanted if block % 2 == 0 else wanted[::-1]:
-            command, env = ways[way]
-            start = time.monotonic()
+
+    # What was measured until then is kept.
+    def stop(*_):
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGTERM, stop)
+    def take_up(way, text, took):
+        nonlocal failed
+        for line in text.splitlines():
             try:
-                p = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
-                code, out, err = p.returncode, p.stdout, p.stderr
-            except subprocess.TimeoutExpired as e:
-                code, out, err = "timeout", (e.stdout or b"").decode(), (e.stderr or b"").decode()
-            took = time.monotonic() - start
-            if code != 0:
-                failed += 1
-                print(f"{way}: status {code}: {err[-1500:]}", file=sys.stderr)
-            for line in out.splitlines():
                 one = json.loads(line)
-                units[one["case"]] = one["unit"]
-                if checks.setdefault(one["case"], one.get("check")) != one.get("check"):
-                    failed += 1
-                    print(f"{way}: {one['case']} computed {one['check']}, before it was {checks[one['case']]}", file=sys.stderr)
-                samples.setdefault(one["case"], {}).setdefault(way, []).append(one["samples"])
+            except json.JSONDecodeError:
+                continue  # half a line of a program that was stopped
+            units[one["case"]] = one["unit"]
+            if checks.setdefault(one["case"], one.get("check")) != one.get("check"):
+                failed += 1
+                print(f"{way}: {one['case']} computed {one['check']}, before it was {checks[one['case']]}", file=sys.stderr)
+            samples.setdefault(one["case"], {}).setdefault(way, []).append(one["samples"])
+        if took:
             units["process"] = "ms"
             samples.setdefault("process", {}).setdefault(way, []).append([took * 1e3])
-            print(f"block {block + 1} of {args.blocks}: {way} took {took:.1f} s", file=sys.stderr)
+
+    output = pathlib.Path(work) / "out"
+
+    def run(way):
+        nonlocal failed
+        command, env = ways[way]
+        start = time.monotonic()
+        with open(output, "w") as out, open(output.with_suffix(".err"), "w") as err:
+            p = subprocess.Popen(command, env=env, stdout=out, stderr=err)
+            try:
+                code = p.wait(timeout=240)
+            except (subprocess.TimeoutExpired, KeyboardInterrupt) as e:
+                p.kill()
+                p.wait()
+                failed += 1
+                take_up(way, output.read_text(), None)
+                print(f"{way}: stopped after {time.monotonic() - start:.1f} s", file=sys.stderr)
+                if isinstance(e, KeyboardInterrupt):
+                    raise
+                return
+        took = time.monotonic() - start
+        if code != 0:
+            failed += 1
+            print(f"{way}: status {code}: {output.with_suffix('.err').read_text()[-1500:]}", file=sys.stderr)
+        take_up(way, output.read_text(), took)
+        print(f"{way} took {took:.1f} s", file=sys.stderr)
+
+    try:
+        for block in range(args.blocks):
+            print(f"block {block + 1} of {args.blocks}", file=sys.stderr)
+            for way in wanted if block % 2 == 0 else wanted[::-1]:
+                run(way)
+    except KeyboardInterrupt:
+        failed += 1
     for link in links:
         link.kill()
         link.wait()

@@ -3,8 +3,8 @@
 //   nm_link --listen tcp:127.0.0.1:PORT --to ADDRESS [--round-trip-us N] [--gbit N]
 //
 // Every byte arrives half a round trip after it was sent, and all connections together carry no more than N gigabits a
-// second each way (0: as many as the machine can). Bytes pass through a pipe by reference, not by copy. A direction that
-// carries something has a thread that spins: give each connection two cores. Prints "ready" when it listens.
+// second each way (0: as many as the machine can). Bytes pass through a pipe by reference, not by copy. A direction
+// that carries something has a thread that spins: give each connection two cores. Prints "ready" when it listens.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -30,9 +30,7 @@
 
 namespace {
 
-int64_t now_ns() {
-  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
-}
+int64_t now_ns() { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
 
 // One direction of the link: the time at which everything so far has been put on its way.
 class Wire {
@@ -76,7 +74,8 @@ class Direction {
         shutdown(from_, SHUT_RD);
         return;
       }
-      if (worked) busy = now_ns();
+      if (worked)
+        busy = now_ns();
       else if (under_way_.empty() && now_ns() - busy > kSpinNs) {
         pollfd p{from_, POLLIN, 0};
         poll(&p, 1, -1);

@@ -2,9 +2,9 @@
 //
 //   nm_sockets --listen tcp:127.0.0.1:PORT [--through ADDRESS] [--connections 4] [--rounds N] [--quick]
 //
-// Sends from one thread a connection to another one, from buffers of the sizes that nm_paths copies, and back. --through:
-// connect there instead, to what forwards to --listen (nm_link). One line of JSON a size and direction, as nm_paths
-// prints; and the round trip of one byte.
+// Sends from one thread a connection to another one, from buffers of the sizes that nm_paths copies, and back.
+// --through: connect there instead, to what forwards to --listen (nm_link). One line of JSON a size and direction, as
+// nm_paths prints; and the round trip of one byte.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -52,12 +52,14 @@ void one(bool out, int fd, char* data, size_t size, int times) {
 }
 
 // `times` buffers of `size` bytes, each cut evenly over the connections. GB/s.
-double carry(std::vector<Pair>& pairs, std::vector<char>& from, std::vector<char>& to, size_t size, int times, bool forth) {
+double carry(std::vector<Pair>& pairs, std::vector<char>& from, std::vector<char>& to, size_t size, int times,
+             bool forth) {
   const size_t share = size / pairs.size();
   std::vector<std::thread> threads;
   const auto start = Clock::now();
   for (size_t i = 0; i < pairs.size(); i++) {
-    threads.emplace_back(one, true, (forth ? pairs[i].near : pairs[i].far).get(), from.data() + i * share, share, times);
+    threads.emplace_back(one, true, (forth ? pairs[i].near : pairs[i].far).get(), from.data() + i * share, share,
+                         times);
     threads.emplace_back(one, false, (forth ? pairs[i].far : pairs[i].near).get(), to.data() + i * share, share, times);
   }
   for (auto& t : threads) t.join();
@@ -87,7 +89,8 @@ void report(const std::string& name, const char* unit, const std::vector<double>
 
 [[noreturn]] void usage(const std::string& why) {
   fprintf(stderr,
-          "nm_sockets: %s\nusage: nm_sockets --listen tcp:127.0.0.1:PORT [--through ADDRESS] [--connections N] [--rounds N] "
+          "nm_sockets: %s\nusage: nm_sockets --listen tcp:127.0.0.1:PORT [--through ADDRESS] [--connections N] "
+          "[--rounds N] "
           "[--quick]\n",
           why.c_str());
   exit(2);
@@ -107,15 +110,21 @@ int main(int argc, char** argv) {
     }
     if (i + 1 == argc) usage(name + " needs a value");
     const std::string value = argv[++i];
-    if (name == "--listen") listen_at = value;
-    else if (name == "--through") through = value;
-    else if (name == "--connections") connections = static_cast<unsigned>(atoi(value.c_str()));
-    else if (name == "--rounds") rounds = static_cast<unsigned>(atoi(value.c_str()));
-    else usage("cannot make sense of " + name);
+    if (name == "--listen")
+      listen_at = value;
+    else if (name == "--through")
+      through = value;
+    else if (name == "--connections")
+      connections = static_cast<unsigned>(atoi(value.c_str()));
+    else if (name == "--rounds")
+      rounds = static_cast<unsigned>(atoi(value.c_str()));
+    else
+      usage("cannot make sense of " + name);
   }
   if (!connections || connections > 64 || !rounds) usage("--connections takes 1 to 64, --rounds 1 or more");
   auto here = nm::wire::parse_address(listen_at);
-  if (!here || here->kind != nm::wire::Address::Kind::tcp || here->host != "127.0.0.1") usage("--listen takes tcp:127.0.0.1:PORT");
+  if (!here || here->kind != nm::wire::Address::Kind::tcp || here->host != "127.0.0.1")
+    usage("--listen takes tcp:127.0.0.1:PORT");
   auto there = nm::wire::parse_address(through.empty() ? listen_at : through);
   if (!there) usage(there.error().message);
   nm::Fd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));

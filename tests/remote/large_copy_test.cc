@@ -37,7 +37,8 @@ class LargeCopy : public DriverTest {
 // 150 MiB: more than the server copies through memory that it keeps ready.
 TEST_F(LargeCopy, ArrivesWholeWhateverItsSize) {
   const CUdeviceptr p = device(151 * kMiB);
-  for (size_t bytes : {kMiB / 2, kMiB / 2 + 4, kMiB, 4 * kMiB, 16 * kMiB, 16 * kMiB + 4, 17 * kMiB + 12, 65 * kMiB, 150 * kMiB}) {
+  for (size_t bytes :
+       {kMiB / 2, kMiB / 2 + 4, kMiB, 4 * kMiB, 16 * kMiB, 16 * kMiB + 4, 17 * kMiB + 12, 65 * kMiB, 150 * kMiB}) {
     auto in = pattern(bytes, static_cast<uint32_t>(bytes));
     OK(cuMemcpyHtoD_v2(p + 4, in.data(), bytes));
     std::vector<uint32_t> out(in.size());
