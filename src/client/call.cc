@@ -95,6 +95,7 @@ CUresult Call::wait() {
   }
   if (client.traced()) [[unlikely]] trace("waited for", result, since);
   if (!ok) return result;
+  thread_state().answered = pending_.place;
   if (pending_.deferred) keep_error(context_, static_cast<CUresult>(pending_.deferred));
   if (result != CUDA_SUCCESS) {
     keep_if_sticky(context_, result);

@@ -212,10 +212,17 @@ bool Channel::send_all(std::span<iovec> parts, int fd) {
   return true;
 }
 
-bool Channel::flush_holding_send_mutex() {
+// Under the lock that puts the record in its place among the others.
+void Channel::count(Pending* pending) {
+  (pending ? counters_.waited : counters_.posted).fetch_add(1, std::memory_order_relaxed);
+  if (pending) pending->place = sent();
+}
+
+bool Channel::flush_holding_send_mutex(bool before_another, Pending* pending) {
   {
     std::lock_guard lock(out_mutex_);
     sending_.swap(out_);
+    if (before_another) count(pending);
   }
   if (sending_.empty()) return true;
   counters_.bytes_out.fetch_add(sending_.size(), std::memory_order_relaxed);
@@ -230,7 +237,8 @@ void Channel::flush() {
   if (!lost()) flush_holding_send_mutex();
 }
 
-bool Channel::append(const wire::RecordHeader& header, std::span<const uint8_t> body, const void* bulk, int fd) {
+bool Channel::append(const wire::RecordHeader& header, std::span<const uint8_t> body, const void* bulk, int fd,
+                     Pending* pending) {
   iovec parts[] = {{const_cast<wire::RecordHeader*>(&header), sizeof header},
                    {const_cast<uint8_t*>(body.data()), body.size()},
                    {const_cast<void*>(bulk), header.bulk}};
@@ -238,18 +246,20 @@ bool Channel::append(const wire::RecordHeader& header, std::span<const uint8_t> 
   if (stream_->writes_directly()) {
     counters_.bytes_out.fetch_add(size, std::memory_order_relaxed);
     std::lock_guard lock(send_mutex_);
+    count(pending);
     return send_all(parts, fd);
   }
   if (fd >= 0 || header.bulk > kInlineBulk) {
     // Large bytes go from the program's memory to the socket; nothing may come between the record and them.
     std::lock_guard lock(send_mutex_);
-    if (!flush_holding_send_mutex()) return false;
+    if (!flush_holding_send_mutex(true, pending)) return false;
     counters_.bytes_out.fetch_add(size, std::memory_order_relaxed);
     return send_all(parts, fd);
   }
   bool full;
   {
     std::lock_guard lock(out_mutex_);
+    count(pending);
     for (auto& p : parts) {
       auto* bytes = static_cast<const uint8_t*>(p.iov_base);
       out_.insert(out_.end(), bytes, bytes + p.iov_len);
@@ -268,8 +278,7 @@ bool Channel::post(wire::RecordHeader header, std::span<const uint8_t> body, con
   header.size = static_cast<uint32_t>(sizeof header + body.size());
   header.sequence = 0;
   header.fds = fd >= 0;
-  counters_.posted.fetch_add(1, std::memory_order_relaxed);
-  if (!append(header, body, bulk, fd)) return false;
+  if (!append(header, body, bulk, fd, nullptr)) return false;
   if (flusher_sleeps_.load(std::memory_order_seq_cst)) {
     flusher_sleeps_.store(0, std::memory_order_relaxed);
     futex(&flusher_sleeps_, FUTEX_WAKE_PRIVATE, 1);
@@ -327,8 +336,7 @@ bool Channel::call(wire::RecordHeader header, std::span<const uint8_t> body, con
   header.size = static_cast<uint32_t>(sizeof header + body.size());
   header.sequence = pending->sequence;
   header.fds = fd >= 0;
-  counters_.waited.fetch_add(1, std::memory_order_relaxed);
-  bool sent = append(header, body, bulk, fd);
+  bool sent = append(header, body, bulk, fd, pending);
   if (sent && stream_->writes_directly()) {
     wait(pending);
   } else if (sent) {

@@ -33,6 +33,7 @@ struct Pending {
   uint32_t sequence = 0;
   void* bulk = nullptr;    // where the reply's bulk goes
   uint64_t bulk_size = 0;  // exactly this much is expected
+  uint64_t place = 0;      // of the record among all that were sent, counted from 1
   bool done = false;
   int32_t result = 0, deferred = 0;
   std::vector<uint8_t> body;
@@ -71,7 +72,8 @@ class Channel {
   const wire::Address& address() const { return address_; }
   const wire::Token& token() const { return token_; }
   const Counters& counters() const { return counters_; }
-  // Records so far.
+  // Records so far. A record is counted when its place among them is settled: whoever knows that another thread's call
+  // has returned sees it counted, and what has a smaller number comes before it at the server.
   uint64_t sent() const {
     return counters_.posted.load(std::memory_order_relaxed) + counters_.waited.load(std::memory_order_relaxed);
   }
@@ -81,8 +83,9 @@ class Channel {
  private:
   Channel(wire::Address address, std::unique_ptr<wire::Stream> stream, wire::Token token, PushHandler on_push);
 
-  bool append(const wire::RecordHeader& header, std::span<const uint8_t> body, const void* bulk, int fd);
-  bool flush_holding_send_mutex();
+  bool append(const wire::RecordHeader& header, std::span<const uint8_t> body, const void* bulk, int fd, Pending* pending);
+  void count(Pending* pending);
+  bool flush_holding_send_mutex(bool before_another = false, Pending* pending = nullptr);
   bool send_all(std::span<iovec> parts, int fd);
   bool read_exact(void* data, uint64_t size);
   bool receive_some(void* data, uint64_t capacity, uint64_t* got);

@@ -109,9 +109,8 @@ CUresult copy_from_device(void* dst, CUdeviceptr src, size_t size, CUstream stre
   if (goes_over_lanes(size)) {
     e = lane_copy_out(dst, src, size, stream);
   } else if (!stage_from_device(dst, src, size, stream, &e)) {
-    IdleStream idle;
     e = remote::nm_copy_out(src, stream, dst, size);
-    if (e == CUDA_SUCCESS) idle.waited(stream);
+    if (e == CUDA_SUCCESS) stream_was_idle(stream);
   }
   return e == CUDA_SUCCESS ? after_synchronise() : e;
 }

@@ -3,19 +3,12 @@
 // trip.
 #pragma once
 
-#include <cstdint>
-
 #include "cuda_abi.h"
 
 namespace nm::client {
 
-class IdleStream {
- public:
-  // Made before the waiting call.
-  IdleStream();
-  // After the call was successful.
-  void waited(CUstream stream);
-};
+// The calling thread's last call was answered when nothing was left of what `stream` had been given before.
+void stream_was_idle(CUstream stream);
 
 // True if `stream`, which is one of the current context, is still known to be idle.
 bool is_known_idle(CUstream stream);

@@ -18,6 +18,7 @@ struct ThreadState {
   std::map<uint64_t, uint64_t> default_streams;   // the thread's own default stream by context
   std::vector<uint8_t> scratch;                   // of calls being built
   std::vector<uint8_t> parameters;                // of the launch being packed
+  uint64_t answered = 0;                          // place of the last call that was answered (client/channel.h)
 };
 
 extern constinit thread_local ThreadState* t_thread_state;
