@@ -35,6 +35,7 @@ CUresult nm_mirror_read(Session& s, args::nm_mirror_read& a, outs::nm_mirror_rea
   if (!here) return CUDA_ERROR_INVALID_VALUE;
   // A copy, because the pages may be gone before the socket has taken them.
   auto bytes = std::make_shared<const std::vector<uint8_t>>(here, here + a.size);
+  s.push_first();
   s.reply(s.later(), CUDA_SUCCESS, {}, {*bytes}, [bytes] {});
   return kDeferred;
 }
@@ -56,6 +57,7 @@ CUresult nm_managed_read(Session& s, args::nm_managed_read& a, outs::nm_managed_
   if (!s.is_managed_variable(a.address, a.size)) return CUDA_ERROR_INVALID_VALUE;
   auto* here = reinterpret_cast<const uint8_t*>(a.address);
   auto bytes = std::make_shared<const std::vector<uint8_t>>(here, here + a.size);
+  s.push_first();
   s.reply(s.later(), CUDA_SUCCESS, {}, {*bytes}, [bytes] {});
   return kDeferred;
 }

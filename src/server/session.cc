@@ -175,8 +175,7 @@ bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8
   if (!transfer_taken_ && !give_up_transfer(body)) return false;
   if (bulk_left_ && !connection_.skip_bulk(bulk_left_)) return false;
   if (outcome == Outcome::deferred) return true;
-  // The program may take this reply as a sign that earlier work is done: what that work brought goes first.
-  if (pushes_expected_ && header.sequence) completions_.progress();
+  if (header.sequence) push_first();
   if (header.sequence == 0) {
     if (result != CUDA_SUCCESS && !break_capture()) keep_error(header.context, result);
     return true;
@@ -214,6 +213,12 @@ bool Session::read_bulk(uint64_t size, std::vector<uint8_t>* out) {
     if (!read_bulk(out->data() + had, more)) return false;
   }
   return true;
+}
+
+void Session::push_first() {
+  if (!pushes_expected_) return;
+  RelaxedCapture relaxed(driver_);  // a handler has the mode of the client's thread
+  completions_.progress();
 }
 
 CUresult Session::enter(CUcontext context) {

@@ -107,6 +107,9 @@ class Session {
   // A completion will push something that no later reply may overtake: counted until it has.
   void expect_push() { pushes_expected_++; }
   void has_pushed() { pushes_expected_--; }
+  // The program may take what a reply says as a sign that earlier work is done: what that work brought goes first. To be
+  // called when it is settled what the reply says, before it is sent.
+  void push_first();
   // A descriptor that goes with the reply to the record being handled.
   void attach_fd(int fd) { reply_fd_ = fd; }
 

@@ -242,4 +242,29 @@ TEST_F(GraphOutputs, AreThereAfterAWaitAlsoWhenAFunctionInAnotherStreamIsHandedT
   }
 }
 
+// A program may wait by looking at mapped memory, which over a network is fetched for it all the time.
+TEST_F(GraphOutputs, AndCopiesAreThereWhenAFlagInMappedMemorySaysSo) {
+  constexpr size_t kSize = 64 << 10, kWork = 1 << 20;
+  CUdeviceptr memory = 0, flag_device = 0;
+  void *host = nullptr, *flag = nullptr;
+  OK(cuMemAlloc_v2(&memory, kWork));
+  OK(cuMemHostAlloc(&host, kSize, 0));
+  OK(cuMemHostAlloc(&flag, 4096, CU_MEMHOSTALLOC_DEVICEMAP));
+  OK(cuMemHostGetDevicePointer_v2(&flag_device, flag, 0));
+  memset(flag, 0, 4096);
+  for (uint32_t i = 1; i <= 40; i++) {
+    OK(cuMemsetD8Async(memory, static_cast<uint8_t>(i), kWork, stream_));
+    OK(cuMemcpyDtoHAsync_v2(host, memory, kSize, stream_));
+    OK(cuStreamWriteValue32_v2(stream_, flag_device, i, 0));
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (*static_cast<volatile uint32_t*>(flag) != i) {
+      ASSERT_LT(std::chrono::steady_clock::now(), end) << "round " << i;
+      std::this_thread::yield();
+    }
+    ASSERT_EQ(i, static_cast<uint8_t*>(host)[0]) << "round " << i;
+    ASSERT_EQ(i, static_cast<uint8_t*>(host)[kSize - 1]) << "round " << i;
+  }
+  OK(cuStreamSynchronize(stream_));
+}
+
 }  // namespace
