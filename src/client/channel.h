@@ -83,7 +83,8 @@ class Channel {
  private:
   Channel(wire::Address address, std::unique_ptr<wire::Stream> stream, wire::Token token, PushHandler on_push);
 
-  bool append(const wire::RecordHeader& header, std::span<const uint8_t> body, const void* bulk, int fd, Pending* pending);
+  bool append(const wire::RecordHeader& header, std::span<const uint8_t> body, const void* bulk, int fd,
+              Pending* pending);
   void count(Pending* pending);
   bool flush_holding_send_mutex(bool before_another = false, Pending* pending = nullptr);
   bool send_all(std::span<iovec> parts, int fd);
