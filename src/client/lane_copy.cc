@@ -21,8 +21,7 @@
 namespace nm::client {
 namespace {
 
-constexpr size_t kSmallest = 512 << 10;  // less is there as soon in the ordered channel
-constexpr size_t kRequest = 16 << 20;    // what is asked for at once: the server holds that much pinned memory for it
+constexpr size_t kRequest = 16 << 20;  // what is asked for at once: the server holds that much pinned memory for it
 constexpr size_t kRequestsAhead = 4;
 // Pushes on their way for which the server has memory ready. One that is held up must not hold up the program.
 constexpr size_t kPushesAhead = 6;
@@ -129,9 +128,9 @@ void let_pushes_come(wire::Lanes& l) {
 
 }  // namespace
 
-bool goes_over_lanes(size_t size) {
-  return size >= kSmallest && !Client::get()->channel().shares_memory() && !Client::get()->strict() &&
-         !Answered::wanted() && !active_captures() && lanes();
+bool can_use_lanes() {
+  return !Client::get()->channel().shares_memory() && !Client::get()->strict() && !Answered::wanted() &&
+         !active_captures() && lanes();
 }
 
 CUresult lane_copy_in(CUdeviceptr dst, const void* src, size_t size, CUstream stream, bool pinned) {

@@ -9,8 +9,11 @@
 
 namespace nm::client {
 
-// Whether a copy of this size goes over lanes; false also while something is captured, or every call is to be answered.
-bool goes_over_lanes(size_t size);
+inline constexpr size_t kSmallestOnLanes = 512 << 10;  // bytes; less is there as soon in the ordered channel
+// False also while something is captured, or every call is to be answered.
+bool can_use_lanes();
+// Whether a copy of this size goes over lanes.
+inline bool goes_over_lanes(size_t size) { return size >= kSmallestOnLanes && can_use_lanes(); }
 
 // Returns when the program's bytes may change. `pinned`: the program knows that they must not before the copy is done,
 // so that this returns at once.

@@ -31,7 +31,9 @@ struct Mirror {
   bool exposed = false;   // the device may read or write it
   bool device_dirty = false;
   std::vector<uint8_t> shadow;  // what the worker has, as far as we know
+  uint64_t version = 0;         // of that knowledge; no other mirror's
 };
+uint64_t g_versions = 0;
 
 std::atomic<int> g_mirrors{0};
 std::mutex g_mutex;
@@ -46,45 +48,105 @@ std::set<uint64_t>& variable_pages() {
 }
 
 // Programs also talk through mapped memory while kernels run: a flag that one side sets and the other polls. For small
-// mirrors a thread of ours carries such changes both ways all the time; large ones only meet at launches and waits.
+// mirrors a thread of ours carries such changes both ways all the time; of large ones the program's go with a launch
+// and the device's come with a wait.
 constexpr uint64_t kWatchedBytes = 1 << 20;
 constexpr long kWatchPeriodNs = 1'000'000;
 
-CUresult send_changes(Mirror& m) {
-  auto* now = reinterpret_cast<const uint8_t*>(m.range.base);
-  for (uint64_t at = 0; at < m.range.size;) {
-    uint64_t n = std::min(kPage, m.range.size - at);
-    if (memcmp(now + at, m.shadow.data() + at, n) == 0) {
-      at += n;
-      continue;
-    }
-    uint64_t end = at + n;  // neighbouring changed pages go together
-    while (end < m.range.size) {
-      uint64_t k = std::min(kPage, m.range.size - end);
-      if (memcmp(now + end, m.shadow.data() + end, k) == 0) break;
-      end += k;
-    }
-    memcpy(m.shadow.data() + at, now + at, end - at);
-    CUresult e = m.variable ? remote::nm_managed_write(m.range.base + at, m.shadow.data() + at, end - at)
-                            : remote::nm_mirror_write(m.range.base + at, m.shadow.data() + at, end - at);
-    if (e != CUDA_SUCCESS) return e;
-    at = end;
-  }
-  return CUDA_SUCCESS;
+CUresult send(Mirror& m, uint64_t from, uint64_t to) {
+  memcpy(m.shadow.data() + from, reinterpret_cast<const uint8_t*>(m.range.base) + from, to - from);
+  m.version = ++g_versions;
+  return m.variable ? remote::nm_managed_write(m.range.base + from, m.shadow.data() + from, to - from)
+                    : remote::nm_mirror_write(m.range.base + from, m.shadow.data() + from, to - from);
 }
 
-CUresult fetch_changes(Mirror& m) {
-  std::vector<uint8_t> there(m.range.size);
-  CUresult e = m.variable ? remote::nm_managed_read(m.range.base, there.data(), there.size())
-                          : remote::nm_mirror_read(m.range.base, there.data(), there.size());
-  if (e != CUDA_SUCCESS) return e;
+// What differs now from what the worker is known to have.
+void adopt(Mirror& m, const std::vector<uint8_t>& there) {
   // Only what the device changed: the program may have written elsewhere in the meantime.
   auto* here = reinterpret_cast<uint8_t*>(m.range.base);
   for (uint64_t i = 0; i < m.range.size; i++) {
     if (there[i] != m.shadow[i]) here[i] = m.shadow[i] = there[i];
   }
+  m.version = ++g_versions;
+}
+
+CUresult read(const Mirror& m, std::vector<uint8_t>* there) {
+  there->resize(m.range.size);
+  return m.variable ? remote::nm_managed_read(m.range.base, there->data(), there->size())
+                    : remote::nm_mirror_read(m.range.base, there->data(), there->size());
+}
+
+CUresult fetch_changes(Mirror& m) {
+  std::vector<uint8_t> there;
+  if (CUresult e = read(m, &there)) return e;
+  adopt(m, there);
   m.device_dirty = false;
   return CUDA_SUCCESS;
+}
+
+// Neighbouring pages that changed go together.
+CUresult send_changed_pages(Mirror& m) {
+  auto* now = reinterpret_cast<const uint8_t*>(m.range.base);
+  auto size_at = [&m](uint64_t at) { return std::min(kPage, m.range.size - at); };
+  auto differs = [&](uint64_t at) { return memcmp(now + at, m.shadow.data() + at, size_at(at)) != 0; };
+  for (uint64_t at = 0; at < m.range.size;) {
+    uint64_t end = at;
+    while (end < m.range.size && differs(end)) end += size_at(end);
+    if (end > at) {
+      if (CUresult e = send(m, at, end)) return e;
+    }
+    at = end < m.range.size ? end + size_at(end) : end;
+  }
+  return CUDA_SUCCESS;
+}
+
+// A kernel may have written here since we last knew, and its bytes are not to be overwritten with old ones: no byte
+// goes but those that the program changed. Where they lie too scattered for that, what the device wrote is fetched
+// first.
+CUresult send_changed_bytes(Mirror& m) {
+  constexpr size_t kMostRuns = 32;
+  auto* now = reinterpret_cast<const uint8_t*>(m.range.base);
+  std::vector<std::pair<uint64_t, uint64_t>> runs;
+  for (uint64_t page = 0; page < m.range.size; page += kPage) {
+    const uint64_t end = std::min(page + kPage, m.range.size);
+    if (memcmp(now + page, m.shadow.data() + page, end - page) == 0) continue;
+    for (uint64_t at = page; at < end; at++) {
+      if (now[at] == m.shadow[at]) continue;
+      if (!runs.empty() && runs.back().second == at)
+        runs.back().second++;
+      else
+        runs.push_back({at, at + 1});
+    }
+  }
+  if (runs.size() > kMostRuns) {
+    if (CUresult e = fetch_changes(m)) return e;
+    return send_changed_pages(m);
+  }
+  for (auto [from, to] : runs) {
+    if (CUresult e = send(m, from, to)) return e;
+  }
+  return CUDA_SUCCESS;
+}
+
+CUresult send_changes(Mirror& m) { return m.device_dirty ? send_changed_bytes(m) : send_changed_pages(m); }
+
+// The worker is asked without the lock, so that the program's launches go on meanwhile; what it says counts only if
+// nothing else has been learnt since.
+void fetch_unlocked(uint64_t base) {
+  Mirror asked;
+  {
+    std::lock_guard lock(g_mutex);
+    auto it = mirrors().find(base);
+    if (it == mirrors().end() || !it->second.device_dirty) return;
+    asked.range = it->second.range;
+    asked.variable = it->second.variable;
+    asked.version = it->second.version;
+  }
+  std::vector<uint8_t> there;
+  if (read(asked, &there) != CUDA_SUCCESS) return;
+  std::lock_guard lock(g_mutex);
+  auto it = mirrors().find(base);
+  if (it != mirrors().end() && it->second.version == asked.version) adopt(it->second, there);
 }
 
 void* watch_entry(void*) {
@@ -93,14 +155,16 @@ void* watch_entry(void*) {
     timespec period{0, kWatchPeriodNs};
     nanosleep(&period, nullptr);
     if (enter() != CUDA_SUCCESS || Client::get()->channel().lost()) return nullptr;
-    std::lock_guard lock(g_mutex);
-    for (auto& [base, m] : mirrors()) {
-      if (!m.exposed || m.range.size > kWatchedBytes) continue;
-      bool dirty = m.device_dirty;
-      if (dirty && fetch_changes(m) != CUDA_SUCCESS) continue;
-      send_changes(m);
-      m.device_dirty = dirty;  // the kernel may still be writing
+    std::vector<uint64_t> written;
+    {
+      std::lock_guard lock(g_mutex);
+      for (auto& [base, m] : mirrors()) {
+        if (!m.exposed || m.range.size > kWatchedBytes) continue;
+        if (m.device_dirty) written.push_back(base);  // and the kernel may still be writing
+        send_changes(m);
+      }
     }
+    for (uint64_t base : written) fetch_unlocked(base);
   }
 }
 
@@ -125,7 +189,7 @@ void expose(Mirror& m) {
 void add(const MemoryRange& range, bool variable, bool exposed) {
   std::lock_guard lock(g_mutex);
   Mirror& m = mirrors()[range.base];
-  m = {range, variable, false, false, {}};
+  m = {range, variable, false, false, {}, ++g_versions};
   m.shadow.assign(range.size, 0);
   if (variable) memcpy(m.shadow.data(), reinterpret_cast<void*>(range.base), range.size);
   g_mirrors++;
@@ -157,32 +221,33 @@ void expose_mirror(uint64_t base) {
 }
 
 void before_launch(const uint8_t* parameters, size_t size) {
-  if (g_mirrors.load(std::memory_order_relaxed) == 0) [[likely]] return;
+  if (g_mirrors.load(std::memory_order_relaxed) == 0) [[likely]]
+    return;
   std::lock_guard lock(g_mutex);
   for (auto& [base, m] : mirrors()) {
     if (!m.exposed && names(m, parameters, size)) expose(m);
     if (!m.exposed) continue;
-    if (m.device_dirty) fetch_changes(m);  // an earlier kernel may have written here: do not overwrite it with old bytes
     send_changes(m);
     m.device_dirty = true;
   }
 }
 
 void before_device_access(uint64_t device_address, size_t size) {
-  if (g_mirrors.load(std::memory_order_relaxed) == 0) [[likely]] return;
+  if (g_mirrors.load(std::memory_order_relaxed) == 0) [[likely]]
+    return;
   std::lock_guard lock(g_mutex);
   for (auto& [base, m] : mirrors()) {
     uint64_t first = m.range.device_pointer;
     if (device_address >= first + m.range.size || device_address + size <= first) continue;
     expose(m);
-    if (m.device_dirty) fetch_changes(m);
     send_changes(m);
     m.device_dirty = true;
   }
 }
 
 CUresult after_synchronise() {
-  if (g_mirrors.load(std::memory_order_relaxed) == 0) [[likely]] return CUDA_SUCCESS;
+  if (g_mirrors.load(std::memory_order_relaxed) == 0) [[likely]]
+    return CUDA_SUCCESS;
   std::lock_guard lock(g_mutex);
   for (auto& [base, m] : mirrors()) {
     if (!m.exposed || !m.device_dirty) continue;
