@@ -27,7 +27,10 @@ constexpr int64_t kNap = 50;  // us
 // other threads go on. False: none can come, or more than there is room for.
 bool wait_for(Session& s, uint64_t transfer, uint64_t at, uint64_t size, wire::Lanes::Arrived* piece) {
   for (int looks = 0; !s.lanes().take(transfer, at, looks < kLooks ? 0 : kNap, piece); looks++) {
-    s.completions().progress();
+    {
+      RelaxedCapture relaxed(s.driver());  // what we ask about is ours
+      s.completions().progress();
+    }
     if (s.lanes().ended() || !s.lanes().count() || !s.connection().flush()) return false;
   }
   if (piece->size <= size - at) return true;
