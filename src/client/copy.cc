@@ -42,6 +42,25 @@ CUDA_MEMCPY3D_PEER described(CUdeviceptr device, const void* host, size_t size, 
   return copy;
 }
 
+// What few copies need stays out of the way of those that are many and small.
+[[gnu::noinline]] CUresult captured_copy_to(CUdeviceptr dst, const void* src, size_t size, CUstream stream) {
+  return capture_copy(described(dst, src, size, true), stream);
+}
+
+[[gnu::noinline]] CUresult copy_in_turn(CUdeviceptr dst, const void* src, size_t size, CUstream stream, bool wait) {
+  const bool mirrored = is_mirrored(src, size);
+  CUresult e;
+  if (mirrored && host_functions_may_run())
+    e = copy_through_graph(described(dst, src, size, true), stream);
+  else if (goes_over_lanes(size))
+    e = lane_copy_in(dst, src, size, stream, !wait && mirrored);
+  else if (!stage_to_device(dst, src, size, stream, &e))
+    e = remote::nm_copy_in(dst, stream, src, size);
+  // From pinned memory a waiting copy is over when it returns, also for streams that do not wait for its own; from
+  // pageable memory it need only have taken the bytes.
+  return e == CUDA_SUCCESS && wait && mirrored ? remote::cuStreamSynchronize(stream) : e;
+}
+
 }  // namespace
 
 bool is_mirrored(const void* address, size_t size) {
@@ -62,20 +81,11 @@ CUresult copy_to_device(CUdeviceptr dst, const void* src, size_t size, CUstream 
   }
   bool captured;
   if (CUresult e = is_captured(stream, &captured)) return e;
-  if (captured) return capture_copy(described(dst, src, size, true), stream);
+  if (captured) return captured_copy_to(dst, src, size, stream);
   if (CUresult e = wait_for_host_writes(src, size)) return e;
-  const bool over_lanes = goes_over_lanes(size), in_turn = host_functions_may_run();
-  const bool mirrored = (wait || in_turn || over_lanes) && is_mirrored(src, size);
+  if (wait || host_functions_may_run() || goes_over_lanes(size)) return copy_in_turn(dst, src, size, stream, wait);
   CUresult e;
-  if (mirrored && in_turn)
-    e = copy_through_graph(described(dst, src, size, true), stream);
-  else if (over_lanes)
-    e = lane_copy_in(dst, src, size, stream, !wait && mirrored);
-  else if (!stage_to_device(dst, src, size, stream, &e))
-    e = remote::nm_copy_in(dst, stream, src, size);
-  // From pinned memory a waiting copy is over when it returns, also for streams that do not wait for its own; from
-  // pageable memory it need only have taken the bytes.
-  return e == CUDA_SUCCESS && wait && mirrored ? remote::cuStreamSynchronize(stream) : e;
+  return stage_to_device(dst, src, size, stream, &e) ? e : remote::nm_copy_in(dst, stream, src, size);
 }
 
 CUresult copy_from_device(void* dst, CUdeviceptr src, size_t size, CUstream stream, bool wait) {
@@ -133,7 +143,8 @@ CUresult copy_any(CUdeviceptr dst, CUdeviceptr src, size_t size, CUstream stream
   bool to = is_device_address(dst), from = is_device_address(src);
   if (to && from) {
     if (CUresult e = copy_on_device(dst, src, size, stream)) return e;
-    return wait && (is_shared_host(reinterpret_cast<void*>(dst), size) || is_shared_host(reinterpret_cast<void*>(src), size))
+    return wait && (is_shared_host(reinterpret_cast<void*>(dst), size) ||
+                    is_shared_host(reinterpret_cast<void*>(src), size))
                ? remote::cuStreamSynchronize(stream)
                : CUDA_SUCCESS;
   }
@@ -180,14 +191,17 @@ NM_EXPORT CUresult cuMemcpyDtoD_v2(CUdeviceptr dst, CUdeviceptr src, size_t size
 NM_EXPORT CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr dst, CUdeviceptr src, size_t size, CUstream stream) {
   return copy_on_device(dst, src, size, stream);
 }
-NM_EXPORT CUresult cuMemcpy(CUdeviceptr dst, CUdeviceptr src, size_t size) { return copy_any(dst, src, size, nullptr, true); }
+NM_EXPORT CUresult cuMemcpy(CUdeviceptr dst, CUdeviceptr src, size_t size) {
+  return copy_any(dst, src, size, nullptr, true);
+}
 NM_EXPORT CUresult cuMemcpyAsync(CUdeviceptr dst, CUdeviceptr src, size_t size, CUstream stream) {
   return copy_any(dst, src, size, stream, false);
 }
 
 // Each copy of a batch by itself and in order: a batch promises no more, and no order.
 NM_EXPORT CUresult cuMemcpyBatchAsync_v2(CUdeviceptr* dsts, CUdeviceptr* srcs, size_t* sizes, size_t count,
-                                         CUmemcpyAttributes* attrs, size_t* attr_indices, size_t attr_count, CUstream stream) {
+                                         CUmemcpyAttributes* attrs, size_t* attr_indices, size_t attr_count,
+                                         CUstream stream) {
   if (CUresult e = enter()) return e;
   if (!dsts || !srcs || !sizes || !count || !attrs || !attr_indices || !attr_count || attr_count > count || !stream) {
     return CUDA_ERROR_INVALID_VALUE;
@@ -203,8 +217,8 @@ NM_EXPORT CUresult cuMemcpyBatchAsync_v2(CUdeviceptr* dsts, CUdeviceptr* srcs, s
 }
 
 NM_EXPORT CUresult cuMemcpyBatchAsync(CUdeviceptr* dsts, CUdeviceptr* srcs, size_t* sizes, size_t count,
-                                      CUmemcpyAttributes* attrs, size_t* attr_indices, size_t attr_count, size_t* fail_index,
-                                      CUstream stream) {
+                                      CUmemcpyAttributes* attrs, size_t* attr_indices, size_t attr_count,
+                                      size_t* fail_index, CUstream stream) {
   if (fail_index) *fail_index = SIZE_MAX;
   return cuMemcpyBatchAsync_v2(dsts, srcs, sizes, count, attrs, attr_indices, attr_count, stream);
 }

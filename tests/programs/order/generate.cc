@@ -25,6 +25,7 @@ class Generator {
     p_.graphs = 3;
     lay_out_memory();
     make_streams();
+    graphs_read_pageable_ = random_.chance(50);
     live_.assign(p_.regions.size(), false);
     for (size_t r = 0; r < p_.regions.size(); r++) live_[r] = p_.regions[r].place != Place::pooled;
     graphs_.resize(at(p_.graphs));
@@ -204,6 +205,8 @@ class Generator {
     auto host = [](Place p) { return is_host(p); };
     int dst, src;
     if (!draw_region(host, &dst)) return false;
+    const bool by_host_function = kind == Kind::host_function && p_.regions[at(dst)].place == Place::pageable;
+    if (by_host_function && graphs_read_pageable_) return false;
     op->kind = kind;
     op->dst = part_of(dst, 1, kMostHostFold);
     if (kind == Kind::host_function && random_.chance(50) && draw_region(host, &src) && src != dst) {
@@ -223,9 +226,6 @@ class Generator {
     } leave{in_graph_};
     std::vector<int> used[2], written[2];
     std::vector<Span> copied_to;  // host memory that copies of this graph wrote (docs/decisions/0008)
-    // A driver reads pageable memory for a graph's copy when it likes, not behind a host function of the same graph
-    // (seen on an H200): such a program has no one right result.
-    std::vector<int> written_by_host;
     const uint32_t count = random_.between(1, 7);
     const bool forked = random_.chance(40);
     auto has = [](const std::vector<int>& all, int r) { return std::find(all.begin(), all.end(), r) != all.end(); };
@@ -247,13 +247,11 @@ class Generator {
           })) {
         continue;
       }
-      if (copies && has(written_by_host, node.src.region)) continue;
+      auto is_pageable = [this](const Span& s) { return p_.regions[at(s.region)].place == Place::pageable; };
+      if (copies && is_pageable(graphs_read_pageable_ ? node.dst : node.src)) continue;
       const int branch = forked && random_.chance(40);
       if (has(used[1 - branch], node.dst.region)) continue;
       if (node.src.region >= 0 && has(written[1 - branch], node.src.region)) continue;
-      if (node.kind == Kind::host_function && p_.regions[at(node.dst.region)].place == Place::pageable) {
-        written_by_host.push_back(node.dst.region);
-      }
       used[branch].push_back(node.dst.region);
       written[branch].push_back(node.dst.region);
       if (node.src.region >= 0) used[branch].push_back(node.src.region);
@@ -446,6 +444,9 @@ class Generator {
   std::vector<std::vector<Op>> graphs_;
   std::vector<int> captured_;  // by which operation
   bool in_graph_ = false;
+  // For a graph's copy from pageable memory a driver may read that before a host function or a graph that was to write
+  // it has run (seen on an H200, in the same graph and in the stream before it): a program has one of the two.
+  bool graphs_read_pageable_ = false;
   int follow_ = -1;  // the last operation, if it copied from pageable memory
 };
 
