@@ -85,8 +85,14 @@ bool send_all(int fd, const LaneHeader& header, const char* data) {
 
 Lanes::~Lanes() {
   end();
-  std::lock_guard lock(lanes_mutex_);
-  for (auto& lane : lanes_) {
+  // A thread may be the one that ends them and want the lock for it: it is not held while they are waited for.
+  std::vector<std::unique_ptr<Lane>> lanes;
+  {
+    std::lock_guard lock(lanes_mutex_);
+    lanes.swap(lanes_);
+  }
+  for (auto& lane : lanes) shutdown(lane->socket.get(), SHUT_RDWR);
+  for (auto& lane : lanes) {
     pthread_join(lane->receiver, nullptr);
     if (lane->sends) pthread_join(lane->sender, nullptr);
     if (lane->buffer) munmap(lane->buffer, kSlots * kMaxPiece);
