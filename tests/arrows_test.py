@@ -1,6 +1,7 @@
 """The arrows of the design, read off the #includes: which folder of src/ may know which other one.
 
     cmd -> server -> wire -> base <- wire <- client        softgpu -> base
+    cmd -> bench -> base        workload -> device -> kernels, base
 
 Siblings never include each other, and nothing includes upwards. What api/ generates (headers without a folder in their
 name) belongs to those who speak CUDA: client, server, softgpu, and the wire that carries it.
@@ -18,9 +19,13 @@ MAY_INCLUDE = {
     "client": {"wire", "base"},
     "server": {"wire", "base"},
     "softgpu": {"base"},
-    "cmd": {"server", "wire", "base"},
+    "kernels": set(),  # beside src/
+    "device": {"kernels", "base"},
+    "workload": {"device", "base"},
+    "bench": {"base"},
+    "cmd": {"server", "bench", "wire", "base"},
 }
-MAY_USE_GENERATED = {"client", "server", "softgpu", "wire"}
+MAY_USE_GENERATED = {"client", "server", "softgpu", "wire", "device", "workload"}
 # The client lives in other people's processes: libc and the C++ standard library, nothing else.
 GUESTS = {"base", "wire", "client", "softgpu"}
 FOREIGN = re.compile(r"^(fmt|spdlog|CLI|toml\+\+|nlohmann)/")

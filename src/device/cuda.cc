@@ -1,0 +1,186 @@
+// A device by CUDA's driver API: the primary context, one stream of its own.
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <string>
+
+#include "device/cuda_api.h"
+#include "device/device.h"
+#include "kernels/kernels.h"
+
+namespace nm::device {
+namespace {
+
+class CudaMark final : public Mark {
+ public:
+  CudaMark() { CU(cuEventCreate, &event, CU_EVENT_DEFAULT); }
+  ~CudaMark() override { cuda_api().cuEventDestroy_v2(event); }
+  CUevent event = nullptr;
+};
+
+int attribute(CUdevice device, CUdevice_attribute which) {
+  int value = 0;
+  CU(cuDeviceGetAttribute, &value, which, device);
+  return value;
+}
+
+std::string uuid_text(const CUuuid& uuid) {
+  std::string text = "GPU-";
+  for (size_t i = 0; i < 16; ++i) {
+    char two[3];
+    std::snprintf(two, sizeof two, "%02x", static_cast<unsigned char>(uuid.bytes[i]));
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += two;
+  }
+  return text;
+}
+
+class CudaDevice final : public Device {
+ public:
+  explicit CudaDevice(int ordinal) {
+    api_ = Api::cuda;
+    int count = 0;
+    CU(cuDeviceGetCount, &count);
+    if (ordinal >= count) {
+      throw Unsupported("There is no CUDA device " + std::to_string(ordinal) + ": the driver offers " +
+                        std::to_string(count) + ".");
+    }
+    CU(cuDeviceGet, &device_, ordinal);
+    describe();
+    CUcontext context = nullptr;
+    CU(cuDevicePrimaryCtxRetain, &context, device_);
+    CU(cuCtxSetCurrent, context);
+    CU(cuStreamCreate, &stream_, CU_STREAM_NON_BLOCKING);
+  }
+
+  ~CudaDevice() override {
+    for (auto& [name, module] : modules_) cuda_api().cuModuleUnload(module);
+    cuda_api().cuStreamDestroy_v2(stream_);
+    cuda_api().cuDevicePrimaryCtxRelease_v2(device_);
+  }
+
+  CUstream stream() const { return stream_; }
+
+  Buffer allocate(size_t bytes) override {
+    CUdeviceptr address = 0;
+    CU(cuMemAlloc_v2, &address, std::max<size_t>(bytes, 4));
+    return Buffer(*this, address, bytes);
+  }
+  PinnedMemory allocate_pinned(size_t bytes) override {
+    void* data = nullptr;
+    CU(cuMemHostAlloc, &data, std::max<size_t>(bytes, 4), 0);
+    return PinnedMemory(*this, data, 0, bytes);
+  }
+
+  void write(const Buffer& to, size_t offset, const void* from, size_t bytes, bool wait) override {
+    CU(cuMemcpyHtoDAsync_v2, to.handle() + offset, from, bytes, stream_);
+    if (wait) finish();
+  }
+  void read(const Buffer& from, size_t offset, void* to, size_t bytes, bool wait) override {
+    CU(cuMemcpyDtoHAsync_v2, to, from.handle() + offset, bytes, stream_);
+    if (wait) finish();
+  }
+  void copy(const Buffer& to, size_t to_offset, const Buffer& from, size_t from_offset, size_t bytes) override {
+    CU(cuMemcpyDtoDAsync_v2, to.handle() + to_offset, from.handle() + from_offset, bytes, stream_);
+  }
+  void fill(const Buffer& to, size_t offset, uint32_t word, size_t bytes) override {
+    CU(cuMemsetD32Async, to.handle() + offset, word, bytes / 4, stream_);
+  }
+
+  Kernel kernel(std::string_view source, std::string_view variant, const char* function) override {
+    const std::string key = std::string(source) + "." + std::string(variant);
+    auto found = modules_.find(key);
+    if (found == modules_.end()) found = modules_.emplace(key, load(source, variant)).first;
+    CUfunction handle = nullptr;
+    CU(cuModuleGetFunction, &handle, found->second, function);
+    return {handle};
+  }
+  void compile(std::string_view source, std::string_view variant, const char* function) override {
+    const CUmodule module = load(source, variant);
+    CUfunction handle = nullptr;
+    CU(cuModuleGetFunction, &handle, module, function);
+    CU(cuModuleUnload, module);
+  }
+
+  void launch_list(const Kernel& kernel, Size3 blocks, Size3 threads, std::span<const Argument> arguments) override {
+    void* values[64];
+    if (arguments.size() > std::size(values)) throw Failure("A kernel was given more than 64 arguments.");
+    for (size_t i = 0; i < arguments.size(); ++i) values[i] = const_cast<void*>(arguments[i].value);
+    CU(cuLaunchKernel, static_cast<CUfunction>(kernel.handle), blocks.x, blocks.y, blocks.z, threads.x, threads.y,
+       threads.z, 0, stream_, values, nullptr);
+  }
+
+  void flush() override {}
+  void finish() override { CU(cuStreamSynchronize, stream_); }
+
+  std::unique_ptr<Mark> mark() override {
+    auto mark = std::make_unique<CudaMark>();
+    CU(cuEventRecord, mark->event, stream_);
+    return mark;
+  }
+  double seconds_between(const Mark& from, const Mark& to) override {
+    float milliseconds = 0;
+    const CUevent end = static_cast<const CudaMark&>(to).event;
+    CU(cuEventSynchronize, end);
+    CU(cuEventElapsedTime, &milliseconds, static_cast<const CudaMark&>(from).event, end);
+    return milliseconds / 1e3;
+  }
+
+ private:
+  void free_buffer(uint64_t handle) noexcept override { cuda_api().cuMemFree_v2(handle); }
+  void free_pinned(void* data, uint64_t) noexcept override { cuda_api().cuMemFreeHost(data); }
+
+  static CUmodule load(std::string_view source, std::string_view variant) {
+    const kernels::Source* text = kernels::find(source, variant);
+    if (!text) throw Failure("There is no kernel source " + std::string(source) + "." + std::string(variant) + ".");
+    char log[4096] = "";
+    CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+    void* values[] = {log, reinterpret_cast<void*>(sizeof log)};
+    CUmodule module = nullptr;
+    // The texts of the table end with a NUL.
+    const CUresult result = cuda_api().cuModuleLoadDataEx(&module, text->ptx.data(), 2, options, values);
+    if (result == CUDA_SUCCESS) return module;
+    const std::string what = "The kernel source " + std::string(source) + "." + std::string(variant) + " does not load";
+    log[sizeof log - 1] = 0;
+    if (result == CUDA_ERROR_NOT_SUPPORTED) throw Unsupported(what + " on this device: " + log);
+    throw Failure(what + " (error " + std::to_string(static_cast<int>(result)) + "): " + log);
+  }
+
+  void describe() {
+    char text[256] = "";
+    CU(cuDeviceGetName, text, sizeof text, device_);
+    info_.name = text;
+    CUuuid uuid{};
+    CU(cuDeviceGetUuid_v2, &uuid, device_);
+    info_.uuid = uuid_text(uuid);
+    CU(cuDeviceGetPCIBusId, text, sizeof text, device_);
+    info_.pci = text;
+    int version = 0;
+    CU(cuDriverGetVersion, &version);
+    info_.api_version = "CUDA " + std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+    size_t bytes = 0;
+    CU(cuDeviceTotalMem_v2, &bytes, device_);
+    info_.memory_bytes = info_.max_allocation_bytes = bytes;
+    info_.l2_bytes = static_cast<uint64_t>(attribute(device_, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE));
+    info_.shared_bytes = static_cast<size_t>(attribute(device_, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK));
+    info_.multiprocessors = attribute(device_, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+    info_.clock_mhz = attribute(device_, CU_DEVICE_ATTRIBUTE_CLOCK_RATE) / 1000;
+    info_.max_threads = attribute(device_, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
+    info_.compute_major = attribute(device_, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
+    info_.compute_minor = attribute(device_, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    info_.is_cpu = info_.name.find("software") != std::string::npos || info_.name.find("Software") != std::string::npos;
+    info_.images = !info_.is_cpu;  // the software GPU has no textures
+  }
+
+  CUdevice device_ = 0;
+  CUstream stream_ = nullptr;
+  std::map<std::string, CUmodule> modules_;
+};
+
+}  // namespace
+
+std::unique_ptr<Device> open_cuda(int ordinal) { return std::make_unique<CudaDevice>(ordinal); }
+
+CUstream cuda_stream(Device& device) { return static_cast<CudaDevice&>(device).stream(); }
+
+}  // namespace nm::device

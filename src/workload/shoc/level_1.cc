@@ -1,0 +1,15 @@
+// The table of SHOC's level 1.
+#include "workload/shoc/programs.h"
+#include "workload/suites.h"
+
+namespace nm::workload {
+
+std::span<const Program> shoc_level_1() {
+  static constexpr Program kPrograms[] = {
+      {"Reduction", "shoc", 1, true, "the sum of an array", shoc::reduction},
+      {"Triad", "shoc", 1, true, "a = b + s * c, streamed from and to the host", shoc::triad},
+  };
+  return kPrograms;
+}
+
+}  // namespace nm::workload
