@@ -8,6 +8,7 @@ std::span<const Program> shoc_level_1() {
   static constexpr Program kPrograms[] = {
       {"Reduction", "shoc", 1, true, "the sum of an array", shoc::reduction},
       {"Triad", "shoc", 1, true, "a = b + s * c, streamed from and to the host", shoc::triad},
+      {"GEMM", "shoc", 1, true, "a matrix product", shoc::gemm},
   };
   return kPrograms;
 }

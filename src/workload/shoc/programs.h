@@ -7,5 +7,11 @@ namespace nm::workload::shoc {
 
 void reduction(Run& run);
 void triad(Run& run);
+void gemm(Run& run);
+void md(Run& run);
+void fft(Run& run);
+void bfs(Run& run);
+void md5hash(Run& run);
+void neural_net(Run& run);
 
 }  // namespace nm::workload::shoc
