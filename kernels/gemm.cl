@@ -23,6 +23,13 @@
 #endif
 #define SLICE (DEPTH * STRIDE)
 
+#ifdef __OPENCL_VERSION__
+#define FMA4(a, b, c) fma((REAL4)(a), b, c)
+#else
+#define FMA4(a, b, c) (REAL4{FMA(a, b.x, c.x), FMA(a, b.y, c.y), FMA(a, b.z, c.z), FMA(a, b.w, c.w)})
+#endif
+#define ADD_ROW(row, a) (row[0] = FMA4(a, y0, row[0]), row[1] = FMA4(a, y1, row[1]))
+
 // Two blocks a multiprocessor: one computes while the other waits at its barrier.
 #if defined(__OPENCL_VERSION__) || defined(REAL_IS_DOUBLE)
 #define BOUNDS MAX_THREADS(THREADS)
@@ -57,12 +64,9 @@ DEVICE void gemm(GLOBAL const REAL* A, GLOBAL const REAL* B, GLOBAL REAL* C, REA
   GLOBAL const REAL* from_b = transposed ? B + (ulong)BLOCK_X * TILE * n : B + BLOCK_X * TILE;
   const ulong step_b = transposed ? DEPTH : (ulong)DEPTH * n;
 
-  REAL sum[8][8];
+  REAL4 sum[8][2];
 #pragma unroll
-  for (int i = 0; i < 8; ++i) {
-#pragma unroll
-    for (int j = 0; j < 8; ++j) sum[i][j] = 0;
-  }
+  for (int i = 0; i < 8; ++i) sum[i][0] = sum[i][1] = MAKE_REAL4(0, 0, 0, 0);
 
   load_transposed(a, from_a, n, t);
   if (transposed) load_transposed(b, from_b, n, t);
@@ -88,18 +92,12 @@ DEVICE void gemm(GLOBAL const REAL* A, GLOBAL const REAL* B, GLOBAL REAL* C, REA
 #pragma unroll
 #endif
     for (int k = 0; k < DEPTH; ++k) {
-      REAL x[8], y[8];
       const REAL4 x0 = *(SHARED_POINTER const REAL4*)(my_a + k * STRIDE);
       const REAL4 x1 = *(SHARED_POINTER const REAL4*)(my_a + k * STRIDE + 32);
       const REAL4 y0 = *(SHARED_POINTER const REAL4*)(my_b + k * STRIDE);
       const REAL4 y1 = *(SHARED_POINTER const REAL4*)(my_b + k * STRIDE + 16);
-      x[0] = x0.x, x[1] = x0.y, x[2] = x0.z, x[3] = x0.w, x[4] = x1.x, x[5] = x1.y, x[6] = x1.z, x[7] = x1.w;
-      y[0] = y0.x, y[1] = y0.y, y[2] = y0.z, y[3] = y0.w, y[4] = y1.x, y[5] = y1.y, y[6] = y1.z, y[7] = y1.w;
-#pragma unroll
-      for (int i = 0; i < 8; ++i) {
-#pragma unroll
-        for (int j = 0; j < 8; ++j) sum[i][j] = FMA(x[i], y[j], sum[i][j]);
-      }
+      ADD_ROW(sum[0], x0.x), ADD_ROW(sum[1], x0.y), ADD_ROW(sum[2], x0.z), ADD_ROW(sum[3], x0.w);
+      ADD_ROW(sum[4], x1.x), ADD_ROW(sum[5], x1.y), ADD_ROW(sum[6], x1.z), ADD_ROW(sum[7], x1.w);
     }
     half_ ^= 1;
   }
@@ -108,9 +106,9 @@ DEVICE void gemm(GLOBAL const REAL* A, GLOBAL const REAL* B, GLOBAL REAL* C, REA
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
 #pragma unroll
-    for (int j = 0; j < 8; j += 4) {
-      GLOBAL REAL4* to = (GLOBAL REAL4*)(out + (ulong)(i % 4 + i / 4 * 32) * n + j * 4);
-      REAL4 value = MAKE_REAL4(alpha * sum[i][j], alpha * sum[i][j + 1], alpha * sum[i][j + 2], alpha * sum[i][j + 3]);
+    for (int j = 0; j < 2; ++j) {
+      GLOBAL REAL4* to = (GLOBAL REAL4*)(out + (ulong)(i % 4 + i / 4 * 32) * n + j * 16);
+      REAL4 value = alpha * sum[i][j];
       if (beta != 0) value += beta * *to;
       *to = value;
     }
