@@ -11,6 +11,8 @@ std::span<const Program> shoc_level_1() {
       {"GEMM", "shoc", 1, true, "a matrix product", shoc::gemm},
       {"MD", "shoc", 1, true, "Lennard-Jones forces from neighbour lists", shoc::md},
       {"FFT", "shoc", 1, true, "batches of transforms of 512 points", shoc::fft},
+      {"BFS", "shoc", 1, true, "breadth-first search of a graph", shoc::bfs},
+      {"MD5Hash", "shoc", 1, true, "search for the key of an MD5 digest", shoc::md5hash},
   };
   return kPrograms;
 }
