@@ -8,6 +8,11 @@ std::span<const Program> shoc_level_1() {
   static constexpr Program kPrograms[] = {
       {"Reduction", "shoc", 1, true, "the sum of an array", shoc::reduction},
       {"Triad", "shoc", 1, true, "a = b + s * c, streamed from and to the host", shoc::triad},
+      {"GEMM", "shoc", 1, true, "a matrix product", shoc::gemm},
+      {"MD", "shoc", 1, true, "Lennard-Jones forces from neighbour lists", shoc::md},
+      {"FFT", "shoc", 1, true, "batches of transforms of 512 points", shoc::fft},
+      {"BFS", "shoc", 1, true, "breadth-first search of a graph", shoc::bfs},
+      {"MD5Hash", "shoc", 1, true, "search for the key of an MD5 digest", shoc::md5hash},
   };
   return kPrograms;
 }

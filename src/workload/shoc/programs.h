@@ -7,6 +7,12 @@ namespace nm::workload::shoc {
 
 void reduction(Run& run);
 void triad(Run& run);
+void gemm(Run& run);
+void md(Run& run);
+void fft(Run& run);
+void bfs(Run& run);
+void md5hash(Run& run);
+void neural_net(Run& run);
 
 void bus_speed_download(Run& run);
 void bus_speed_readback(Run& run);
