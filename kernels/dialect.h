@@ -55,7 +55,8 @@
 #define KERNEL extern "C" __attribute__((global))
 #define DEVICE static inline __attribute__((device, always_inline))
 #define GLOBAL
-#define SHARED static __attribute__((shared))
+// `used`: or clang takes a variable whose address goes nowhere for one that no barrier changes, and reads it too early.
+#define SHARED static __attribute__((shared, used))
 #define SHARED_POINTER
 #define CONSTANT static const __attribute__((constant))
 #define RESTRICT __restrict__
