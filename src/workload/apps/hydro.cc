@@ -264,7 +264,7 @@ void measure(Run& run, const Case& c) {
   device::Device& device = run.device();
   const HydroMesh mesh = hydro_mesh(c.side, c.side);
   Simulation simulation(device, mesh);
-  const std::string name = "/" + std::to_string(c.side), of = ", N = " + std::to_string(c.side);
+  const std::string name = std::string("/") + std::to_string(c.side), of = ", N = " + std::to_string(c.side);
   const auto figure = [&](const char* metric, const char* unit, bool higher, bool pcie) {
     return Figure{metric + name, unit, higher, pcie, metric, static_cast<double>(c.side), "elements a side"};
   };

@@ -6,5 +6,6 @@
 namespace nm::workload::apps {
 
 void hydro(Run& run);
+void svm(Run& run);
 
 }  // namespace nm::workload::apps
