@@ -72,8 +72,10 @@
 #define BLOCK_Z __nvvm_read_ptx_sreg_ctaid_z()
 #define BLOCKS_X __nvvm_read_ptx_sreg_nctaid_x()
 #define BLOCKS_Y __nvvm_read_ptx_sreg_nctaid_y()
-#define BARRIER() __syncthreads()
-#define BARRIER_ALL() __syncthreads()
+// By assembly, not __syncthreads(): clang 14 believes that an intrinsic changes no SHARED variable whose address it
+// knows to stay in the kernel, and moves loads of what other threads wrote to before the barrier.
+#define BARRIER() __asm__ volatile("bar.sync 0;" ::: "memory")
+#define BARRIER_ALL() BARRIER()
 typedef unsigned int uint;
 typedef unsigned char uchar;
 typedef unsigned short ushort;
