@@ -6,5 +6,7 @@
 namespace nm::workload::ai {
 
 void gemm(Run& run);
+void gpt_decode(Run& run);
+void gpt_prefill(Run& run);
 
 }  // namespace nm::workload::ai
