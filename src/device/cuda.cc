@@ -149,11 +149,21 @@ class CudaDevice final : public Device {
   }
 
   void launch_list(const Kernel& kernel, Size3 blocks, Size3 threads, std::span<const Argument> arguments) override {
+    launch_shared_list(kernel, blocks, threads, 0, arguments);
+  }
+  void launch_shared_list(const Kernel& kernel, Size3 blocks, Size3 threads, uint32_t shared_bytes,
+                          std::span<const Argument> arguments) override {
+    const auto function = static_cast<CUfunction>(kernel.handle);
+    // A function has 48 KiB unless it asks for more, once.
+    if (shared_bytes > 48 << 10 && shared_bytes > raised_[function]) {
+      CU(cuFuncSetAttribute, function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, static_cast<int>(shared_bytes));
+      raised_[function] = shared_bytes;
+    }
     void* values[64];
     if (arguments.size() > std::size(values)) throw Failure("A kernel was given more than 64 arguments.");
     for (size_t i = 0; i < arguments.size(); ++i) values[i] = const_cast<void*>(arguments[i].value);
-    CU(cuLaunchKernel, static_cast<CUfunction>(kernel.handle), blocks.x, blocks.y, blocks.z, threads.x, threads.y,
-       threads.z, 0, stream_, values, nullptr);
+    CU(cuLaunchKernel, function, blocks.x, blocks.y, blocks.z, threads.x, threads.y, threads.z, shared_bytes, stream_,
+       values, nullptr);
   }
 
   void flush() override {}
@@ -233,6 +243,7 @@ class CudaDevice final : public Device {
   CUdevice device_ = 0;
   CUstream stream_ = nullptr;
   std::map<std::string, CUmodule> modules_;
+  std::map<CUfunction, uint32_t> raised_;  // functions with more than 48 KiB of dynamic shared memory
 };
 
 }  // namespace

@@ -196,6 +196,14 @@ class Device {
     launch_list(kernel, blocks, threads, list);
   }
   virtual void launch_list(const Kernel& kernel, Size3 blocks, Size3 threads, std::span<const Argument> arguments) = 0;
+  // The same with `shared_bytes` of dynamic shared memory a block, beyond 48 KiB too. CUDA only: throws Unsupported.
+  template <typename... A>
+  void launch_shared(const Kernel& kernel, Size3 blocks, Size3 threads, uint32_t shared_bytes, const A&... arguments) {
+    const std::array<Argument, sizeof...(A)> list{argument(arguments)...};
+    launch_shared_list(kernel, blocks, threads, shared_bytes, list);
+  }
+  virtual void launch_shared_list(const Kernel& kernel, Size3 blocks, Size3 threads, uint32_t shared_bytes,
+                                  std::span<const Argument> arguments) = 0;
 
   // What was asked so far is handed to the device now (OpenCL may hold it back); does not wait.
   virtual void flush() = 0;

@@ -228,6 +228,10 @@ class OpenclDevice final : public Device {
     CL_CALL(clEnqueueNDRangeKernel, queue_, handle, 3, nullptr, global, local, 0, nullptr, nullptr);
   }
 
+  void launch_shared_list(const Kernel&, Size3, Size3, uint32_t, std::span<const Argument>) override {
+    throw Unsupported("Dynamic shared memory is asked for, which these programs have with CUDA only.");
+  }
+
   void flush() override { CL_CALL(clFlush, queue_); }
   void finish() override { CL_CALL(clFinish, queue_); }
 
