@@ -18,7 +18,8 @@ MAY_INCLUDE = {
     "client": {"wire", "base"},
     "server": {"wire", "base"},
     "softgpu": {"base"},
-    "cmd": {"server", "wire", "base"},
+    "bench": {"base"},
+    "cmd": {"bench", "server", "wire", "base"},
 }
 MAY_USE_GENERATED = {"client", "server", "softgpu", "wire"}
 # The client lives in other people's processes: libc and the C++ standard library, nothing else.

@@ -73,7 +73,8 @@ std::optional<bool> bool_of(const Json& object, const char* key) {
 
 std::string plain(std::string_view text, size_t most) {
   std::string out;
-  for (size_t i = 0; i < text.size() && out.size() < most; ++i) {
+  size_t i = 0;
+  for (; i < text.size() && out.size() < most; ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
     // C1 controls in UTF-8 are 0xc2 0x80 to 0xc2 0x9f.
     if (c == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0) {
@@ -83,7 +84,7 @@ std::string plain(std::string_view text, size_t most) {
       out += c < 0x20 || c == 0x7f ? '?' : static_cast<char>(c);
     }
   }
-  if (out.size() < text.size()) {
+  if (i < text.size()) {  // cut
     while (!out.empty() && (static_cast<unsigned char>(out.back()) & 0xc0) == 0x80) out.pop_back();
     if (!out.empty() && static_cast<unsigned char>(out.back()) >= 0xc0) out.pop_back();
   }

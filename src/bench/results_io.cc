@@ -113,6 +113,11 @@ Result<Sample> sample_from(const Json& line) {
   return out;
 }
 
+uint64_t seed_of(const Json& line) {
+  const auto found = line.find("seed");
+  return found != line.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
+}
+
 Json object_at(const Json& line, const char* key) {
   const auto found = line.find(key);
   return found != line.end() && found->is_object() ? *found : Json();
@@ -141,7 +146,7 @@ Result<Run> run_from(const Json& line) {
   run.size = text_of(line, "size");
   run.suite_version = text_of(line, "suite_version");
   run.passes = integer_of(line, "passes").value_or(0);
-  run.seed = static_cast<uint64_t>(integer_of(line, "seed").value_or(0));
+  run.seed = seed_of(line);
   run.sentence = text_of(line, "sentence");
   run.ended = text_of(line, "ended");
   run.device = object_at(line, "device");
@@ -173,7 +178,7 @@ Result<void> read_header(const Json& line, ResultFile& file) {
   file.session = text_of(line, "session");
   file.verb = text_of(line, "verb");
   file.started = text_of(line, "started");
-  file.seed = static_cast<uint64_t>(integer_of(line, "seed").value_or(0));
+  file.seed = seed_of(line);
   file.pairs = integer_of(line, "pairs").value_or(0);
   for (const Json& target : list_at(line, "targets")) {
     file.targets.push_back({text_of(target, "label"), words_of(target, "command")});

@@ -37,7 +37,7 @@ std::vector<std::string> run_prefix(std::vector<std::string> words, const Tree& 
 
 Result<Target> saved_target(const std::string& label, const std::string& text) {
   const size_t mark = is_file(text) ? text.npos : text.rfind('#');
-  Target target{.label = label, .prefix = {}, .file = text.substr(0, mark), .inner = ""};
+  Target target{.label = label, .prefix = {}, .here = false, .file = text.substr(0, mark), .inner = ""};
   if (mark != text.npos) target.inner = text.substr(mark + 1);
   if (!is_file(target.file)) {
     return Error{fmt::format("Target \"{}\": there is no file {}. Check the path.", text, target.file)};
@@ -84,6 +84,7 @@ Result<Target> parse_target(const std::string& text, const Tree& tree) {
   std::string rest = text;
   const std::string label = is_file(text) ? "" : take_label(rest);
   if (rest.empty()) return Error{fmt::format("Target \"{}\" is empty. Write native for this machine as it is.", text)};
+  if (rest == "native") return Target{.label = label.empty() ? rest : label, .prefix = {}, .here = true, .file = "", .inner = ""};
   const bool file = is_file(rest) || (rest.find(' ') == rest.npos &&
                                       (looks_like_results(rest) || is_file(rest.substr(0, rest.rfind('#')))));
   if (file && !(rest.find('/') != rest.npos && !looks_like_results(rest) && !find_program(rest).empty())) {
@@ -91,13 +92,11 @@ Result<Target> parse_target(const std::string& text, const Tree& tree) {
   }
   auto words = split_words(rest);
   if (!words) return Error{"Target " + words.error().message};
-  Target target{.label = label.empty() ? rest : label, .prefix = *words, .file = "", .inner = ""};
-  if (words->empty() || *words == std::vector<std::string>{"native"}) {
-    target.prefix.clear();
-    return target;
-  }
+  Target target{.label = label.empty() ? rest : label, .prefix = *words, .here = false, .file = "", .inner = ""};
+  if (words->empty()) return Error{fmt::format("Target \"{}\" is empty. Write native for this machine as it is.", text)};
   if (words->front() == "run") {
     target.prefix = run_prefix(*words, tree);
+    target.here = true;
     return target;
   }
   if (find_program(words->front()).empty()) {

@@ -13,6 +13,7 @@ struct Target {
   std::string label;
   // To be run: what goes before a program's own command. Empty: nothing, it runs here as it is.
   std::vector<std::string> prefix;
+  bool here = false;  // native and our own run: programs are found on this machine
   // Saved: the file, and which of its targets if the user said so (FILE#LABEL).
   std::string file, inner;
 

@@ -55,6 +55,7 @@ void WorkloadReader::take_line(std::string_view line) {
     if (run_.skips.size() < kMaxSamples) run_.skips.push_back({text_of(*object, "metric"), text_of(*object, "why")});
   } else if (kind == "error") {
     if (error_.empty()) error_ = text_of(*object, "sentence");
+    if (error_.empty()) error_ = "It says that it failed, but not why.";
   } else if (kind == "end") {
     ended_ = true;
     end_ok_ = bool_of(*object, "ok").value_or(false);
@@ -146,7 +147,7 @@ void WorkloadReader::finish(const ExitStatus& ended, const std::string& last_wor
   if (ended.signaled) return set(Status::crashed, fmt::format("It {}.{}", ended.describe(), words));
   if (!rubbish_.empty()) return set(Status::rubbish, rubbish_);
   if (ended.code == 77) {
-    return set(Status::skipped, run_.skips.empty() ? "It cannot run here and does not say why." : run_.skips[0].why);
+    return set(Status::skipped, run_.skips.empty() || run_.skips[0].why.empty() ? "It cannot run here and does not say why." : run_.skips[0].why);
   }
   const auto wrong = std::find_if(run_.checks.begin(), run_.checks.end(), [](const Check& c) { return !c.ok; });
   if (wrong != run_.checks.end()) {
