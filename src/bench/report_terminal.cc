@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "bench/grid.h"
 #include "bench/papers.h"
@@ -269,33 +270,57 @@ std::string terminal_report(const Comparison& comparison, const std::vector<Resu
 }
 
 std::string run_table(const ResultFile& file, const ReportOptions& options) {
-  Grid grid;
+  // A program that ran several times is one row a figure: the median of its runs, and from the least to the most.
+  struct Row {
+    const Run* run;
+    const Sample* sample;
+    std::vector<double> units;
+    size_t runs = 0;
+  };
+  std::vector<Row> rows;
+  std::map<std::string, size_t> place;
   std::vector<std::string> troubles;
-  std::string program;
+  const auto trouble = [&](const std::string& sentence) {
+    if (std::find(troubles.begin(), troubles.end(), sentence) == troubles.end()) troubles.push_back(sentence);
+  };
   for (const Run& run : file.runs) {
     if (run.warm_up) continue;
-    const bool many = file.targets.size() > 1;
     for (const Sample& sample : run.samples) {
-      const auto [least, most] = std::minmax_element(sample.values.begin(), sample.values.end());
-      const std::string name = run.program + (many ? " " + run.target : "");
-      grid.row({{name == program ? "" : name, Tint::strong, true},
-                {sample.metric, Tint::none, true},
-                {value_text(sample.summary())},
-                {sample.unit, Tint::faint, true},
-                {sample.values.size() > 1 ? fmt::format("{} … {}", value_text(*least), value_text(*most)) : "",
-                 Tint::faint, true}});
-      program = name;
+      const std::string key = run.target + "\n" + run.program + "\n" + run.api + "\n" + run.size + "\n" + sample.metric;
+      const auto [at, fresh] = place.try_emplace(key, rows.size());
+      if (fresh) rows.push_back({&run, &sample, {}, 0});
+      Row& row = rows[at->second];
+      ++row.runs;
+      row.units.insert(row.units.end(), sample.values.begin(), sample.values.end());
     }
     for (const Skip& skip : run.skips) {
-      troubles.push_back(run.program + (skip.metric == "*" ? "" : " " + skip.metric) + " skipped: " + skip.why);
+      trouble(run.program + (skip.metric == "*" ? "" : " " + skip.metric) + " skipped: " + skip.why);
     }
     if (run.status != Status::ok && run.status != Status::skipped) {
-      troubles.push_back(fmt::format("{}: {}: {}", run.program, status_name(run.status), run.sentence));
+      trouble(fmt::format("{} ({}): {}: {}", run.program, run.api, status_name(run.status), run.sentence));
     }
+  }
+  const bool many_targets = file.targets.size() > 1;
+  const bool many_apis =
+      std::any_of(rows.begin(), rows.end(), [&](const Row& row) { return row.run->api != rows[0].run->api; });
+  Grid grid;
+  std::string program;
+  for (const Row& row : rows) {
+    const auto [least, most] = std::minmax_element(row.units.begin(), row.units.end());
+    const std::string name =
+        row.run->program + (many_targets ? " " + row.run->target : "") + (many_apis ? " " + row.run->api : "");
+    grid.row(
+        {{name == program ? "" : name, Tint::strong, true},
+         {row.sample->metric, Tint::none, true},
+         {value_text(median(row.units))},
+         {row.sample->unit, Tint::faint, true},
+         {row.units.size() > 1 ? fmt::format("{} … {}", value_text(*least), value_text(*most)) : "", Tint::faint, true},
+         {row.runs > 1 ? fmt::format("{} runs", row.runs) : "", Tint::faint, true}});
+    program = name;
   }
   std::string text;
   add(text, grid, options);
-  for (const std::string& trouble : troubles) add_wrapped(text, trouble, options, Tint::unsure);
+  for (const std::string& sentence : troubles) add_wrapped(text, sentence, options, Tint::unsure);
   return text;
 }
 
