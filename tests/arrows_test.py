@@ -1,7 +1,7 @@
 """The arrows of the design, read off the #includes: which folder of src/ may know which other one.
 
     cmd -> server -> wire -> base <- wire <- client        softgpu -> base
-    cmd -> bench -> base        workload -> device -> kernels, base
+    cmd -> bench -> base        workload -> device -> kernels (beside src/), base
 
 Siblings never include each other, and nothing includes upwards. What api/ generates (headers without a folder in their
 name) belongs to those who speak CUDA: client, server, softgpu, and the wire that carries it.
@@ -21,7 +21,7 @@ MAY_INCLUDE = {
     "softgpu": {"base"},
     "kernels": set(),  # beside src/
     "device": {"kernels", "base"},
-    "workload": {"device", "base"},
+    "workload": {"device", "kernels", "base"},
     "bench": {"base"},
     "cmd": {"server", "bench", "wire", "base"},
 }
