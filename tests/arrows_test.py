@@ -21,7 +21,7 @@ MAY_INCLUDE = {
     "softgpu": {"base"},
     "kernels": set(),  # beside src/
     "device": {"kernels", "base"},
-    "workload": {"device", "base"},
+    "workload": {"device", "kernels", "base"},
     "bench": {"base"},
     "cmd": {"server", "bench", "wire", "base"},
 }
