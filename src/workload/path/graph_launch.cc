@@ -49,7 +49,7 @@ void graph_launch(Run& run) {
   int expected = 0;
   for (const int kernels : {1, 16, 128}) {
     const auto figure = [&](const char* series) {
-      return Figure{series + ("/" + std::to_string(kernels)),
+      return Figure{std::string(series).append("/").append(std::to_string(kernels)),
                     "us",
                     false,
                     false,
