@@ -16,15 +16,16 @@
 namespace nm::device {
 namespace {
 
-#define NM_OPENCL_FUNCTIONS(X)                                                                                         \
-  X(clGetPlatformIDs)                                                                                                  \
-  X(clGetPlatformInfo)                                                                                                 \
-  X(clGetDeviceIDs)                                                                                                    \
-  X(clGetDeviceInfo) X(clCreateContext) X(clReleaseContext) X(clCreateCommandQueue) X(clReleaseCommandQueue)           \
-      X(clCreateBuffer) X(clReleaseMemObject) X(clEnqueueMapBuffer) X(clEnqueueUnmapMemObject) X(clEnqueueWriteBuffer) \
-          X(clEnqueueReadBuffer) X(clEnqueueCopyBuffer) X(clEnqueueFillBuffer) X(clCreateProgramWithSource)            \
-              X(clBuildProgram) X(clGetProgramBuildInfo) X(clReleaseProgram) X(clCreateKernel) X(clReleaseKernel)      \
-                  X(clSetKernelArg) X(clEnqueueNDRangeKernel) X(clFlush) X(clFinish) X(clEnqueueMarkerWithWaitList)    \
+#define NM_OPENCL_FUNCTIONS(X)                                                                                      \
+  X(clGetPlatformIDs)                                                                                               \
+  X(clGetPlatformInfo)                                                                                              \
+  X(clGetDeviceIDs)                                                                                                 \
+  X(clGetDeviceInfo)                                                                                                \
+  X(clCreateContext) X(clReleaseContext) X(clCreateCommandQueue) X(clReleaseCommandQueue) X(clCreateBuffer)         \
+      X(clReleaseMemObject) X(clEnqueueMapBuffer) X(clEnqueueUnmapMemObject) X(clEnqueueWriteBuffer)                \
+          X(clEnqueueReadBuffer) X(clEnqueueCopyBuffer) X(clEnqueueFillBuffer) X(clCreateProgramWithSource)         \
+              X(clBuildProgram) X(clGetProgramBuildInfo) X(clReleaseProgram) X(clCreateKernel) X(clReleaseKernel)   \
+                  X(clSetKernelArg) X(clEnqueueNDRangeKernel) X(clFlush) X(clFinish) X(clEnqueueMarkerWithWaitList) \
                       X(clWaitForEvents) X(clGetEventProfilingInfo) X(clReleaseEvent) X(clCreateImage)
 
 struct OpenclApi {
@@ -314,7 +315,8 @@ class OpenclDevice final : public Device {
         opencl_api().clCreateProgramWithSource(context_, more.empty() ? 1 : 2, words, lengths, &status);
     if (status) failed("clCreateProgramWithSource", status);
     // Products and sums as they are written: results are compared between devices.
-    const std::string options = "-cl-std=CL1.2 -DVARIANT_" + std::string(variant);
+    const std::string options =
+        "-cl-std=CL1.2 -DVARIANT_" + std::string(variant) + (info_.is_cpu ? " -DNM_OPENCL_CPU" : "");
     status = opencl_api().clBuildProgram(program, 1, &device_, options.c_str(), nullptr, nullptr);
     if (status == CL_SUCCESS) return program;
     size_t bytes = 0;
