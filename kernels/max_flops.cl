@@ -15,7 +15,7 @@
 #define STEPS 240
 #endif
 
-#define ADD(s) s = v1 - s;
+#define ADD(s) s = s + v1;
 #define MUL(s) s = (s * v1) * v2;
 #define MADD(s) s = FMA(s, v2, v1);
 #define MULMADD(s) s = FMA(s, v2, v1) * s;

@@ -90,7 +90,7 @@ class Side {
   std::span<uint32_t> host_;
 };
 
-// A second thread with its own way to the device.
+// A second thread with its own way to the device, which ends after the thread, and after what is declared behind this.
 class Partner {
  public:
   explicit Partner(device::Device& device) : thread_([this, &device] { work(device); }) {}
@@ -119,13 +119,12 @@ class Partner {
 
  private:
   void work(device::Device& device) {
-    std::unique_ptr<device::Device> way;
     for (;;) {
       meet_.arrive_and_wait();
       if (!task_) return;
       try {
-        if (!way) way = device.another();
-        task_(*way);
+        if (!way_) way_ = device.another();
+        task_(*way_);
       } catch (...) {
         failure_ = std::current_exception();
       }
@@ -136,6 +135,7 @@ class Partner {
   std::barrier<> meet_{2};
   std::function<void(device::Device&)> task_;  // changed only while the thread waits
   std::exception_ptr failure_;
+  std::unique_ptr<device::Device> way_;
   std::thread thread_;
 };
 
@@ -181,9 +181,8 @@ void both_ways(const Plan& plan, bool pinned) {
   Run& run = plan.run;
   const std::string series = std::string("both_") + (pinned ? "pinned" : "pageable");
   Side down(run.device(), true, pinned, plan.largest);
-  // Its side lives in the partner's thread, and must end there, before the partner's way to the device does.
-  std::unique_ptr<Side> up;
   Partner partner(run.device());
+  std::unique_ptr<Side> up;
   partner.together([] {}, [&](device::Device& way) { up = std::make_unique<Side>(way, false, pinned, plan.largest); });
   size_t wrong = 0;
   for (size_t bytes = 64 << 10; bytes <= plan.largest; bytes *= 4) {
@@ -198,7 +197,6 @@ void both_ways(const Plan& plan, bool pinned) {
     partner.together([&] { wrong += down.wrong(bytes); }, [&](device::Device&) { wrong_up = up->wrong(bytes); });
     wrong += wrong_up;
   }
-  partner.together([] {}, [&](device::Device&) { up.reset(); });
   run.check(series + ": wrong words", static_cast<double>(wrong), 0);
 }
 

@@ -25,10 +25,11 @@ struct Operation {
   double v1, v2;
   int flops;  // a step
 };
-// v1, v2 of Mul: values stay about where they are. The others as SHOC has them.
-constexpr Operation kOperations[] = {{"Add", "add", 10.0, 0.0, 1},
-                                     {"Mul", "mul", 1.25, 0.8, 2},
-                                     {"MAdd", "madd", 10.0, -0.9899, 2},
+// SHOC's own operands make chains that come to rest, or go round in twos: then nobody could tell how many steps were
+// done. With these a value changes with every step, at any length used here, and stays between 0 and 2,000.
+constexpr Operation kOperations[] = {{"Add", "add", 0.001, 0.0, 1},
+                                     {"Mul", "mul", 1.25, 0.8000016, 2},
+                                     {"MAdd", "madd", 2e-5, 0.999999, 2},
                                      {"MulMAdd", "mulmadd", 3.75, -0.355, 3}};
 
 template <typename T>
@@ -36,7 +37,7 @@ T chain(const Operation& operation, T s, int64_t steps) {
   const T v1 = static_cast<T>(operation.v1), v2 = static_cast<T>(operation.v2);
   switch (operation.name[0] == 'A' ? 0 : std::strcmp(operation.name, "Mul") == 0 ? 1 : operation.flops) {
     case 0:
-      for (; steps > 0; --steps) s = v1 - s;
+      for (; steps > 0; --steps) s = s + v1;
       break;
     case 1:
       for (; steps > 0; --steps) s = (s * v1) * v2;
