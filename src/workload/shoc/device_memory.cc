@@ -81,10 +81,6 @@ class Memory {
 
   // SHOC counts 16 bytes a texel and uses the first of its four values (tex_readbw); tex_readbw_all uses them all.
   void textures() {
-    if (!run_.info().images) {
-      run_.skip("tex_readbw", "The device has no textures.");
-      return;
-    }
     const int fetches = run_.pick(16, 1024, 1024);
     std::vector<double> best_one, best_all;
     for (const size_t kilobytes : {16, 64, 256, 1024, 4096}) {
@@ -198,7 +194,11 @@ void device_memory(Run& run) {
   Memory memory(run);
   memory.global();
   memory.local();
-  memory.textures();
+  try {
+    memory.textures();
+  } catch (const device::Unsupported& why) {
+    run.skip("tex_readbw", why.what());
+  }
 }
 
 }  // namespace nm::workload::shoc
