@@ -9,13 +9,17 @@
 
 DEVICE uint add_up(uint4 v) { return (v.x + v.y) + (v.z + v.w); }
 
+// A repeat reads the same memory again, and multiprocessors keep some of what they have read: who reads what changes with
+// each repeat, so that it comes from where all can reach it.
+#define BLOCK_IN(repeat) ((uint)(BLOCK_X + 61 * (repeat)) % (uint)BLOCKS_X)
+
 // Four vectors a thread in flight, each warp's side by side.
 KERNEL void MAX_THREADS(THREADS) read_coalesced(GLOBAL const uint4* RESTRICT in, GLOBAL uint* RESTRICT out, uint vectors,
                                                 int repeats) {
   const uint stride = BLOCKS_X * THREADS;
   uint s0 = 0, s1 = 0, s2 = 0, s3 = 0;
   for (int repeat = 0; repeat < repeats; ++repeat) {
-    uint i = GLOBAL_X;
+    uint i = BLOCK_IN(repeat) * THREADS + THREAD_X;
     for (; i + 3 * stride < vectors; i += 4 * stride) {
       const uint4 a = in[i], b = in[i + stride], c = in[i + 2 * stride], d = in[i + 3 * stride];
       s0 += add_up(a), s1 += add_up(b), s2 += add_up(c), s3 += add_up(d);
@@ -27,9 +31,9 @@ KERNEL void MAX_THREADS(THREADS) read_coalesced(GLOBAL const uint4* RESTRICT in,
 
 // A thread reads a chunk of its own, word by word.
 KERNEL void read_strided(GLOBAL const uint* RESTRICT in, GLOBAL uint* RESTRICT out, int repeats) {
-  GLOBAL const uint* const mine = in + (ulong)GLOBAL_X * CHUNK;
   uint sum = 0;
   for (int repeat = 0; repeat < repeats; ++repeat) {
+    GLOBAL const uint* const mine = in + (ulong)(BLOCK_IN(repeat) * THREADS_X + THREAD_X) * CHUNK;
     for (int at = 0; at < CHUNK; at += 16) {
       _Pragma("unroll") for (int k = 0; k < 16; ++k) sum += mine[at + k];
     }

@@ -1,6 +1,8 @@
 // DeviceMemory: rates of the device's memories. Global memory read and written with each warp's words side by side
 // (gmem_readbw, gmem_writebw) and with 2 KiB between neighbours (…_strided); a block's shared memory (lmem_…); textures
-// at places that jump about (tex_readbw). Bound by the memory named.
+// at places that jump about (tex_readbw). Bound by the memory named; strided reads by the cache lines that a
+// multiprocessor can look up in a cycle, strided writes by the sectors that are written in parts. SHOC's 64 MB lie in
+// the caches of a GPU of today for the most part: only `gpu` tells what its memory does.
 //
 // Sums are of whole words and exact; what is read tells its place (pattern.h), and written words are compared with what
 // they must be, so a kernel that leaves some out is found.
