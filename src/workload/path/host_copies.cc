@@ -25,8 +25,8 @@ constexpr size_t kGuard = 64;  // bytes behind a copy's end that must stay as th
 // One direction's memory on both sides.
 class Side {
  public:
-  Side(device::Device& device, bool to_device, bool pinned, size_t largest)
-      : device_(device), to_device_(to_device), buffer_(device.allocate(largest + kGuard)) {
+  Side(device::Device& device, bool to_device, bool pinned, size_t largest, uint32_t salt)
+      : device_(device), to_device_(to_device), salt_(salt), buffer_(device.allocate(largest + kGuard)) {
     if (pinned) {
       pinned_ = device.allocate_pinned(largest + kGuard);
       host_ = pinned_.as<uint32_t>();
@@ -34,20 +34,23 @@ class Side {
       pageable_.resize((largest + kGuard) / 4);
       host_ = pageable_;
     }
+    if (to_device_) {
+      fill_pattern(host_, salt_);
+    } else {
+      device_.launch(device_.kernel("pattern", "u32", "fill_pattern"), {256}, {256}, buffer_,
+                     static_cast<uint32_t>(host_.size()), salt_);
+      device_.finish();
+    }
   }
 
-  void prepare(size_t bytes, uint32_t salt) {
-    salt_ = salt;
-    const std::span<uint32_t> used = host_.first((bytes + kGuard) / 4);
+  // Nothing of the pattern is left where the copies end.
+  void prepare(size_t bytes) {
     if (to_device_) {
-      fill_pattern(used, salt);  // what lies behind the end as well: it would be seen
       device_.fill(buffer_, 0, kPoison, bytes + kGuard);
+      device_.finish();
     } else {
-      std::fill(used.begin(), used.end(), kPoison);
-      device_.launch(device_.kernel("pattern", "u32", "fill_pattern"), {256}, {256}, buffer_,
-                     static_cast<uint32_t>(used.size()), salt);
+      std::fill_n(host_.begin(), (bytes + kGuard) / 4, kPoison);
     }
-    device_.finish();
   }
 
   void copy(size_t bytes, bool wait) {
@@ -83,7 +86,7 @@ class Side {
  private:
   device::Device& device_;
   bool to_device_;
-  uint32_t salt_ = 0;
+  uint32_t salt_;
   device::Buffer buffer_;
   device::PinnedMemory pinned_;
   std::vector<uint32_t> pageable_;
@@ -155,10 +158,10 @@ struct Plan {
 void one_way(const Plan& plan, bool to_device, bool pinned) {
   Run& run = plan.run;
   const std::string series = std::string(to_device ? "h2d_" : "d2h_") + (pinned ? "pinned" : "pageable");
-  Side side(run.device(), to_device, pinned, plan.largest);
+  Side side(run.device(), to_device, pinned, plan.largest, static_cast<uint32_t>(run.random()()));
   size_t wrong = 0;
   for (size_t bytes = 4; bytes <= plan.largest; bytes *= 4) {
-    side.prepare(bytes, static_cast<uint32_t>(run.random()()));
+    side.prepare(bytes);
     if (bytes <= 64 << 10) {
       const int calls = run.pick(16, 64, 64);
       const std::string latency = series + "_latency";
@@ -180,14 +183,15 @@ void one_way(const Plan& plan, bool to_device, bool pinned) {
 void both_ways(const Plan& plan, bool pinned) {
   Run& run = plan.run;
   const std::string series = std::string("both_") + (pinned ? "pinned" : "pageable");
-  Side down(run.device(), true, pinned, plan.largest);
+  const auto salt = static_cast<uint32_t>(run.random()());
+  Side down(run.device(), true, pinned, plan.largest, salt);
   Partner partner(run.device());
   std::unique_ptr<Side> up;
-  partner.together([] {}, [&](device::Device& way) { up = std::make_unique<Side>(way, false, pinned, plan.largest); });
+  partner.together([] {},
+                   [&](device::Device& way) { up = std::make_unique<Side>(way, false, pinned, plan.largest, ~salt); });
   size_t wrong = 0;
   for (size_t bytes = 64 << 10; bytes <= plan.largest; bytes *= 4) {
-    const auto salt = static_cast<uint32_t>(run.random()());
-    partner.together([&] { down.prepare(bytes, salt); }, [&](device::Device&) { up->prepare(bytes, ~salt); });
+    partner.together([&] { down.prepare(bytes); }, [&](device::Device&) { up->prepare(bytes); });
     const int count = plan.count(bytes);
     plan.report(series, bytes, 2.0 * static_cast<double>(bytes) * count, each_pass(plan.passes(bytes), [&] {
                   return partner.together([&] { down.copies(bytes, count); },
