@@ -29,13 +29,15 @@ KERNEL void MAX_THREADS(THREADS) read_coalesced(GLOBAL const uint4* RESTRICT in,
   out[GLOBAL_X] = (s0 + s1) + (s2 + s3);
 }
 
-// A thread reads a chunk of its own, word by word.
-KERNEL void read_strided(GLOBAL const uint* RESTRICT in, GLOBAL uint* RESTRICT out, int repeats) {
+// A thread reads chunks of its own, word by word.
+KERNEL void read_strided(GLOBAL const uint* RESTRICT in, GLOBAL uint* RESTRICT out, uint chunks, int repeats) {
   uint sum = 0;
   for (int repeat = 0; repeat < repeats; ++repeat) {
-    GLOBAL const uint* const mine = in + (ulong)(BLOCK_IN(repeat) * THREADS_X + THREAD_X) * CHUNK;
-    for (int at = 0; at < CHUNK; at += 16) {
-      _Pragma("unroll") for (int k = 0; k < 16; ++k) sum += mine[at + k];
+    for (uint chunk = BLOCK_IN(repeat) * THREADS_X + THREAD_X; chunk < chunks; chunk += BLOCKS_X * THREADS_X) {
+      GLOBAL const uint* const mine = in + (ulong)chunk * CHUNK;
+      for (int at = 0; at < CHUNK; at += 16) {
+        _Pragma("unroll") for (int k = 0; k < 16; ++k) sum += mine[at + k];
+      }
     }
   }
   out[GLOBAL_X] = sum;
@@ -54,12 +56,14 @@ KERNEL void MAX_THREADS(THREADS) write_coalesced(GLOBAL uint4* RESTRICT out, uin
   }
 }
 
-KERNEL void write_strided(GLOBAL uint* RESTRICT out, uint salt, int repeats) {
-  const uint first = GLOBAL_X * CHUNK;
-  GLOBAL uint* const mine = out + (ulong)GLOBAL_X * CHUNK;
+KERNEL void write_strided(GLOBAL uint* RESTRICT out, uint chunks, uint salt, int repeats) {
   for (int repeat = 0; repeat < repeats; ++repeat) {
-    for (int at = 0; at < CHUNK; at += 16) {
-      _Pragma("unroll") for (int k = 0; k < 16; ++k) mine[at + k] = first + at + k + salt + repeat;
+    for (uint chunk = GLOBAL_X; chunk < chunks; chunk += BLOCKS_X * THREADS_X) {
+      const uint first = chunk * CHUNK + salt + repeat;
+      GLOBAL uint* const mine = out + (ulong)chunk * CHUNK;
+      for (int at = 0; at < CHUNK; at += 16) {
+        _Pragma("unroll") for (int k = 0; k < 16; ++k) mine[at + k] = first + at + k;
+      }
     }
   }
 }

@@ -38,11 +38,13 @@ class Memory {
     const uint32_t blocks = run_.pick<uint32_t>(32, 1024, 1024);
     const uint32_t vectors = words / 4;
     read("gmem_readbw", "read_coalesced", blocks * kThreads, kThreads, total, data, vectors, repeats_);
-    const uint32_t chunks = words / kChunk;
-    read("gmem_readbw_strided", "read_strided", chunks, 128, total, data, repeats_);
+    // SHOC's number of threads. With many more, the lines that they write a word at a time would not all stay in the
+    // cache until they are whole.
+    const uint32_t chunks = words / kChunk, threads = std::min<uint32_t>(chunks, 32768);
+    read("gmem_readbw_strided", "read_strided", threads, 128, total, data, chunks, repeats_);
 
     write("gmem_writebw", "write_coalesced", blocks * kThreads, kThreads, data, words, vectors, salt_, repeats_);
-    write("gmem_writebw_strided", "write_strided", chunks, 128, data, words, salt_, repeats_);
+    write("gmem_writebw_strided", "write_strided", threads, 128, data, words, chunks, salt_, repeats_);
   }
 
   void local() {
