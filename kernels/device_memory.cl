@@ -1,6 +1,6 @@
 // variants: u32
-// DeviceMemory: global memory and a block's shared memory, read and written. Whole words are added up, so sums are exact
-// whatever their order.
+// DeviceMemory: global memory and a block's shared memory, read and written. Whole words are added up, so sums are
+// exact whatever their order.
 #include "dialect.h"
 
 #define THREADS 256
@@ -9,13 +9,13 @@
 
 DEVICE uint add_up(uint4 v) { return (v.x + v.y) + (v.z + v.w); }
 
-// A repeat reads the same memory again, and multiprocessors keep some of what they have read: who reads what changes with
-// each repeat, so that it comes from where all can reach it.
+// A repeat reads the same memory again, and multiprocessors keep some of what they have read: who reads what changes
+// with each repeat, so that it comes from where all can reach it.
 #define BLOCK_IN(repeat) ((uint)(BLOCK_X + 61 * (repeat)) % (uint)BLOCKS_X)
 
 // Four vectors a thread in flight, each warp's side by side.
-KERNEL void MAX_THREADS(THREADS) read_coalesced(GLOBAL const uint4* RESTRICT in, GLOBAL uint* RESTRICT out, uint vectors,
-                                                int repeats) {
+KERNEL void MAX_THREADS(THREADS)
+    read_coalesced(GLOBAL const uint4* RESTRICT in, GLOBAL uint* RESTRICT out, uint vectors, int repeats) {
   const uint stride = BLOCKS_X * THREADS;
   uint s0 = 0, s1 = 0, s2 = 0, s3 = 0;
   for (int repeat = 0; repeat < repeats; ++repeat) {
@@ -68,7 +68,7 @@ KERNEL void write_strided(GLOBAL uint* RESTRICT out, uint chunks, uint salt, int
   }
 }
 
-// 512 vectors of shared memory; a turn reads eight, 32 apart, and moves on by `step`. Lanes of a warp read side by side.
+// 512 vectors of shared memory; a turn reads eight, 32 apart, and moves on by `step`. A warp's lanes read side by side.
 KERNEL void MAX_THREADS(THREADS) read_local(GLOBAL const uint4* RESTRICT in, GLOBAL uint* RESTRICT out, int turns,
                                             int step) {
   SHARED uint4 buffer[512];
