@@ -1,6 +1,6 @@
 // variants: u32
-// DeviceMemory: global memory and a block's shared memory, read and written. Whole words are added up, so sums are exact
-// whatever their order.
+// DeviceMemory: global memory and a block's shared memory, read and written. Whole words are added up, so sums are
+// exact whatever their order.
 #include "dialect.h"
 
 #define THREADS 256
@@ -9,13 +9,17 @@
 
 DEVICE uint add_up(uint4 v) { return (v.x + v.y) + (v.z + v.w); }
 
+// A repeat reads the same memory again, and multiprocessors keep some of what they have read: who reads what changes
+// with each repeat, so that it comes from where all can reach it.
+#define BLOCK_IN(repeat) ((uint)(BLOCK_X + 61 * (repeat)) % (uint)BLOCKS_X)
+
 // Four vectors a thread in flight, each warp's side by side.
-KERNEL void MAX_THREADS(THREADS) read_coalesced(GLOBAL const uint4* RESTRICT in, GLOBAL uint* RESTRICT out, uint vectors,
-                                                int repeats) {
+KERNEL void MAX_THREADS(THREADS)
+    read_coalesced(GLOBAL const uint4* RESTRICT in, GLOBAL uint* RESTRICT out, uint vectors, int repeats) {
   const uint stride = BLOCKS_X * THREADS;
   uint s0 = 0, s1 = 0, s2 = 0, s3 = 0;
   for (int repeat = 0; repeat < repeats; ++repeat) {
-    uint i = GLOBAL_X;
+    uint i = BLOCK_IN(repeat) * THREADS + THREAD_X;
     for (; i + 3 * stride < vectors; i += 4 * stride) {
       const uint4 a = in[i], b = in[i + stride], c = in[i + 2 * stride], d = in[i + 3 * stride];
       s0 += add_up(a), s1 += add_up(b), s2 += add_up(c), s3 += add_up(d);
@@ -25,13 +29,15 @@ KERNEL void MAX_THREADS(THREADS) read_coalesced(GLOBAL const uint4* RESTRICT in,
   out[GLOBAL_X] = (s0 + s1) + (s2 + s3);
 }
 
-// A thread reads a chunk of its own, word by word.
-KERNEL void read_strided(GLOBAL const uint* RESTRICT in, GLOBAL uint* RESTRICT out, int repeats) {
-  GLOBAL const uint* const mine = in + (ulong)GLOBAL_X * CHUNK;
+// A thread reads chunks of its own, word by word.
+KERNEL void read_strided(GLOBAL const uint* RESTRICT in, GLOBAL uint* RESTRICT out, uint chunks, int repeats) {
   uint sum = 0;
   for (int repeat = 0; repeat < repeats; ++repeat) {
-    for (int at = 0; at < CHUNK; at += 16) {
-      _Pragma("unroll") for (int k = 0; k < 16; ++k) sum += mine[at + k];
+    for (uint chunk = BLOCK_IN(repeat) * THREADS_X + THREAD_X; chunk < chunks; chunk += BLOCKS_X * THREADS_X) {
+      GLOBAL const uint* const mine = in + (ulong)chunk * CHUNK;
+      for (int at = 0; at < CHUNK; at += 16) {
+        _Pragma("unroll") for (int k = 0; k < 16; ++k) sum += mine[at + k];
+      }
     }
   }
   out[GLOBAL_X] = sum;
@@ -50,17 +56,19 @@ KERNEL void MAX_THREADS(THREADS) write_coalesced(GLOBAL uint4* RESTRICT out, uin
   }
 }
 
-KERNEL void write_strided(GLOBAL uint* RESTRICT out, uint salt, int repeats) {
-  const uint first = GLOBAL_X * CHUNK;
-  GLOBAL uint* const mine = out + (ulong)GLOBAL_X * CHUNK;
+KERNEL void write_strided(GLOBAL uint* RESTRICT out, uint chunks, uint salt, int repeats) {
   for (int repeat = 0; repeat < repeats; ++repeat) {
-    for (int at = 0; at < CHUNK; at += 16) {
-      _Pragma("unroll") for (int k = 0; k < 16; ++k) mine[at + k] = first + at + k + salt + repeat;
+    for (uint chunk = GLOBAL_X; chunk < chunks; chunk += BLOCKS_X * THREADS_X) {
+      const uint first = chunk * CHUNK + salt + repeat;
+      GLOBAL uint* const mine = out + (ulong)chunk * CHUNK;
+      for (int at = 0; at < CHUNK; at += 16) {
+        _Pragma("unroll") for (int k = 0; k < 16; ++k) mine[at + k] = first + at + k;
+      }
     }
   }
 }
 
-// 512 vectors of shared memory; a turn reads eight, 32 apart, and moves on by `step`. Lanes of a warp read side by side.
+// 512 vectors of shared memory; a turn reads eight, 32 apart, and moves on by `step`. A warp's lanes read side by side.
 KERNEL void MAX_THREADS(THREADS) read_local(GLOBAL const uint4* RESTRICT in, GLOBAL uint* RESTRICT out, int turns,
                                             int step) {
   SHARED uint4 buffer[512];

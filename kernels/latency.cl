@@ -23,15 +23,16 @@ KERNEL void four(GLOBAL int* counter) {
 KERNEL void store(GLOBAL int* out, int value) { out[0] = value; }
 
 #ifndef __OPENCL_VERSION__
-// Ends when another stream has set state[0], or after `limit_ns`; then state[1] is 1.
-KERNEL void hold(int* state, ulong limit_ns) {
+// Ends when another stream has set state[0] to `turn`, or after `limit_ns`; then state[1] is 1. Turns grow: a word that
+// was set for an earlier one means nothing, and nobody needs to clear it.
+KERNEL void hold(int* state, int turn, ulong limit_ns) {
   ulong begin, now;
   int released = 0;
   asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(begin));
   do {
     asm volatile("ld.volatile.s32 %0, [%1];" : "=r"(released) : "l"(state) : "memory");
     asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
-  } while (!released && now - begin < limit_ns);
-  if (!released) state[1] = 1;
+  } while (released < turn && now - begin < limit_ns);
+  if (released < turn) state[1] = 1;
 }
 #endif

@@ -1,5 +1,5 @@
 // Words that tell where they belong: the i-th of a pattern with a salt. Stale, shifted or misplaced bytes cannot pass
-// for it. Legal in C, C++ and OpenCL C, so that host and device compute the same; DEVICE is whatever precedes a function.
+// for it. Legal in C, C++ and OpenCL C, so that host and device compute the same; DEVICE is what precedes a function.
 #ifndef NM_PATTERN_H
 #define NM_PATTERN_H
 

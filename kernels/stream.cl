@@ -49,7 +49,7 @@ KERNEL void MAX_THREADS(THREADS) triad(GLOBAL double2* RESTRICT a, GLOBAL const 
 }
 
 // One sum a block.
-KERNEL void MAX_THREADS(THREADS) dot(GLOBAL const double2* RESTRICT a, GLOBAL const double2* RESTRICT b,
+KERNEL void MAX_THREADS(THREADS) dot_product(GLOBAL const double2* RESTRICT a, GLOBAL const double2* RESTRICT b,
                                      GLOBAL double* RESTRICT sums, uint vectors) {
   SHARED double part[THREADS];
   const int t = THREAD_X;

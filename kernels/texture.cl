@@ -20,19 +20,22 @@ NM_INLINE float4 nm_fetch(ulong texture, int x, int y) {
 #define FETCH(texture, x, y) nm_fetch(texture, x, y)
 #endif
 
-// Blocks of 16 x 8 threads over the whole texture, whose sides are powers of two.
-#define FETCH_KERNEL(name, value)                                                                            \
-  KERNEL void name(TEXTURE_2D texture, GLOBAL float* RESTRICT out, int fetches, int width, int height) {     \
-    int x = GLOBAL_X, y = GLOBAL_Y;                                                                          \
-    const int place = y * width + x;                                                                         \
-    float sum = 0.0f;                                                                                        \
-    for (int i = 0; i < fetches; ++i) {                                                                      \
-      const float4 v = FETCH(texture, x, y);                                                                 \
-      x = (x * 3 + 29) & (width - 1);                                                                        \
-      y = (y * 5 + 11) & (height - 1);                                                                       \
-      sum += value;                                                                                          \
-    }                                                                                                        \
-    out[place] = sum;                                                                                        \
+// Blocks of 16 x 8 threads over the whole texture, whose sides are powers of two. `fetches` is a multiple of eight: as
+// many are in flight.
+#define FETCH_KERNEL(name, value)                                                                                   \
+  KERNEL void name(TEXTURE_2D texture, GLOBAL float* RESTRICT out, int fetches, int width, int height) {            \
+    int x = GLOBAL_X, y = GLOBAL_Y;                                                                                 \
+    const int place = y * width + x;                                                                                \
+    float sum = 0.0f;                                                                                               \
+    for (int i = 0; i < fetches; i += 8) {                                                                          \
+      _Pragma("unroll") for (int k = 0; k < 8; ++k) {                                                               \
+        const float4 v = FETCH(texture, x, y);                                                                      \
+        x = (x * 3 + 29) & (width - 1);                                                                             \
+        y = (y * 5 + 11) & (height - 1);                                                                            \
+        sum += value;                                                                                               \
+      }                                                                                                             \
+    }                                                                                                               \
+    out[place] = sum;                                                                                               \
   }
 
 FETCH_KERNEL(fetch_one, v.x)

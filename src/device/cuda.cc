@@ -36,7 +36,9 @@ class CudaTexture final : public Texture {
  public:
   CudaTexture(size_t width, size_t height, const std::vector<float>& texels) {
     const CUDA_ARRAY_DESCRIPTOR shape{width, height, CU_AD_FORMAT_FLOAT, 4};
-    CU(cuArrayCreate_v2, &array_, &shape);
+    const CUresult result = cuda_api().cuArrayCreate_v2(&array_, &shape);
+    if (result == CUDA_ERROR_NOT_SUPPORTED) throw Unsupported("The driver carries no textures to this device.");
+    if (result) cuda_failed("cuArrayCreate_v2", result);
     CUDA_MEMCPY2D copy{};
     copy.srcMemoryType = CU_MEMORYTYPE_HOST;
     copy.srcHost = texels.data();

@@ -20,6 +20,7 @@ CudaApi load() {
   if (api.name = reinterpret_cast<decltype(api.name)>(dlsym(library, #name)); !api.name) \
     throw Unsupported("The CUDA driver here has no function " #name ": it is older than CUDA 11.0.");
   NM_CUDA_FUNCTIONS(NM_FIND)
+  NM_CUDA_MORE_FUNCTIONS(NM_FIND)
 #undef NM_FIND
 #define NM_FIND(name) api.name = reinterpret_cast<decltype(api.name)>(dlsym(library, #name));
   NM_CUDA_OPTIONAL_FUNCTIONS(NM_FIND)

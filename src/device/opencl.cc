@@ -18,9 +18,8 @@ namespace {
 
 #define NM_OPENCL_FUNCTIONS(X)                                                                                         \
   X(clGetPlatformIDs)                                                                                                  \
-  X(clGetPlatformInfo)                                                                                                 \
-  X(clGetDeviceIDs) X(clGetDeviceInfo) X(clCreateContext) X(clReleaseContext) X(clCreateCommandQueue)                  \
-      X(clReleaseCommandQueue) X(clCreateBuffer) X(clReleaseMemObject) X(clEnqueueMapBuffer)                           \
+  X(clGetPlatformInfo) X(clGetDeviceIDs) X(clGetDeviceInfo) X(clCreateContext) X(clReleaseContext)                     \
+      X(clCreateCommandQueue) X(clReleaseCommandQueue) X(clCreateBuffer) X(clReleaseMemObject) X(clEnqueueMapBuffer)   \
           X(clEnqueueUnmapMemObject) X(clEnqueueWriteBuffer) X(clEnqueueReadBuffer) X(clEnqueueCopyBuffer)             \
               X(clEnqueueFillBuffer) X(clCreateProgramWithSource) X(clBuildProgram) X(clGetProgramBuildInfo)           \
                   X(clReleaseProgram) X(clCreateKernel) X(clReleaseKernel) X(clSetKernelArg) X(clEnqueueNDRangeKernel) \
@@ -318,7 +317,8 @@ class OpenclDevice final : public Device {
         opencl_api().clCreateProgramWithSource(context_, more.empty() ? 1 : 2, words, lengths, &status);
     if (status) failed("clCreateProgramWithSource", status);
     // Products and sums as they are written: results are compared between devices.
-    const std::string options = "-cl-std=CL1.2 -DVARIANT_" + std::string(variant);
+    const std::string options =
+        "-cl-std=CL1.2 -DVARIANT_" + std::string(variant) + (info_.is_cpu ? " -DNM_OPENCL_CPU" : "");
     status = opencl_api().clBuildProgram(program, 1, &device_, options.c_str(), nullptr, nullptr);
     if (status == CL_SUCCESS) return program;
     size_t bytes = 0;
@@ -353,7 +353,34 @@ class OpenclDevice final : public Device {
     info_.max_threads = static_cast<int>(device_info<size_t>(device_, CL_DEVICE_MAX_WORK_GROUP_SIZE));
     info_.fp64 = device_text(device_, CL_DEVICE_EXTENSIONS).find("cl_khr_fp64") != std::string::npos;
     info_.images = device_info<cl_bool>(device_, CL_DEVICE_IMAGE_SUPPORT) == CL_TRUE;
+    describe_identity();
     info_.is_cpu = (device_info<cl_device_type>(device_, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) != 0;
+  }
+
+  // By extensions (cl_khr_device_uuid, cl_nv_device_attribute_query), whose numbers Debian's headers may lack.
+  void describe_identity() {
+    constexpr cl_device_info kUuid = 0x106a, kBus = 0x4008, kSlot = 0x4009, kDomain = 0x400a;
+    const std::string extensions = device_text(device_, CL_DEVICE_EXTENSIONS);
+    unsigned char uuid[16] = {};
+    if (extensions.find("cl_khr_device_uuid") != std::string::npos &&
+        opencl_api().clGetDeviceInfo(device_, kUuid, sizeof uuid, uuid, nullptr) == CL_SUCCESS) {
+      info_.uuid = "GPU-";
+      for (size_t i = 0; i < 16; ++i) {
+        char two[3];
+        std::snprintf(two, sizeof two, "%02x", uuid[i]);
+        if (i == 4 || i == 6 || i == 8 || i == 10) info_.uuid += '-';
+        info_.uuid += two;
+      }
+    }
+    cl_uint bus = 0, slot = 0, domain = 0;
+    if (extensions.find("cl_nv_device_attribute_query") != std::string::npos &&
+        opencl_api().clGetDeviceInfo(device_, kBus, sizeof bus, &bus, nullptr) == CL_SUCCESS &&
+        opencl_api().clGetDeviceInfo(device_, kSlot, sizeof slot, &slot, nullptr) == CL_SUCCESS) {
+      opencl_api().clGetDeviceInfo(device_, kDomain, sizeof domain, &domain, nullptr);
+      char text[32];
+      std::snprintf(text, sizeof text, "%04x:%02x:%02x.%x", domain, bus, slot >> 3, slot & 7);
+      info_.pci = text;
+    }
   }
 
   int ordinal_ = 0;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "device/nvml.h"
 #include "workload/suites.h"
 
 namespace nm::workload {
@@ -33,6 +34,15 @@ void print(std::string_view line) {
   std::fflush(stdout);
 }
 
+// What NVML tells; empty without it.
+Json state_of(const device::Info& info) {
+  Json state = Json::object();
+  for (const device::StateField& field : device::read_state(info)) {
+    std::visit([&](const auto& value) { state[field.name] = value; }, field.value);
+  }
+  return state;
+}
+
 Json device_line(const device::Info& info) {
   return Json{{"line", "device"},
               {"name", info.name},
@@ -44,7 +54,8 @@ Json device_line(const device::Info& info) {
               {"l2_bytes", info.l2_bytes},
               {"multiprocessors", info.multiprocessors},
               {"clock_mhz", info.clock_mhz},
-              {"is_cpu", info.is_cpu}};
+              {"is_cpu", info.is_cpu},
+              {"state", state_of(info)}};
 }
 
 void print_error(const std::string& sentence) { print(Json{{"line", "error"}, {"sentence", sentence}}.dump()); }
@@ -67,6 +78,7 @@ int run_one(const Program& program, device::Api api, int ordinal, const Settings
     return kUnsupported;
   }
   int status = kOk;
+  Json state_after;
   try {
     const auto device = device::Device::open(api, ordinal);
     print(device_line(device->info()).dump());
@@ -74,6 +86,7 @@ int run_one(const Program& program, device::Api api, int ordinal, const Settings
     program.run(run);
     device->finish();
     if (!run.ok()) status = kWrong;
+    state_after = state_of(device->info());
   } catch (const device::Unsupported& why) {
     print(Json{{"line", "skip"}, {"metric", "*"}, {"why", why.what()}}.dump());
     return kUnsupported;
@@ -81,8 +94,10 @@ int run_one(const Program& program, device::Api api, int ordinal, const Settings
     print_error(std::string(program.name) + ": " + failure.what());
     return kDevice;
   }
-  print(Json{
-      {"line", "end"}, {"ok", status == kOk}, {"seconds", std::chrono::duration<double>(Clock::now() - begin).count()}}
+  print(Json{{"line", "end"},
+             {"ok", status == kOk},
+             {"seconds", std::chrono::duration<double>(Clock::now() - begin).count()},
+             {"device_state", state_after}}
             .dump());
   return status;
 }
