@@ -8,7 +8,9 @@
 #define HIDDEN 30
 #define OUTPUTS 10
 #define BATCH 10
-#define THREADS 128
+#define PIECES (INPUTS / 4)  // of four inputs; a thread has one
+#define THREADS 224
+#define FOLD 22  // threads that add up a sample's pieces
 
 DEVICE float sigmoid(float z) { return 1.0f / (1.0f + EXP(-z)); }
 
@@ -16,32 +18,32 @@ DEVICE float sigmoid(float z) { return 1.0f / (1.0f + EXP(-z)); }
 KERNEL void MAX_THREADS(THREADS)
     nn_hidden(GLOBAL const float* RESTRICT images, int first, GLOBAL const float* RESTRICT w1,
               GLOBAL const float* RESTRICT b1, GLOBAL float* RESTRICT hidden) {
-  SHARED float part[BATCH][THREADS + 1];
+  SHARED float part[BATCH][PIECES + 1];
+  SHARED float folded[BATCH][FOLD + 1];
   const int t = THREAD_X, unit = BLOCK_X;
-  GLOBAL const float* x = images + (ulong)first * INPUTS;
-  float sum[BATCH];
+  GLOBAL const float4* x = (GLOBAL const float4*)(images + (ulong)first * INPUTS);
+  if (t < PIECES) {
+    const float4 w = ((GLOBAL const float4*)w1)[unit * PIECES + t];
 #pragma unroll
-  for (int s = 0; s < BATCH; ++s) sum[s] = 0;
-  for (int i = t; i < INPUTS; i += THREADS) {
-    const float w = w1[unit * INPUTS + i];
-#pragma unroll
-    for (int s = 0; s < BATCH; ++s) sum[s] = FMA(w, x[s * INPUTS + i], sum[s]);
+    for (int s = 0; s < BATCH; ++s) {
+      const float4 v = x[s * PIECES + t];
+      part[s][t] = FMA(w.x, v.x, w.y * v.y) + FMA(w.z, v.z, w.w * v.w);
+    }
   }
-#pragma unroll
-  for (int s = 0; s < BATCH; ++s) part[s][t] = sum[s];
   BARRIER();
-  // Twelve threads a sample, then one.
-  const int sample = t / 12, piece = t % 12;
-  float more = 0;
+  const int sample = t / FOLD, piece = t % FOLD;
+  float sum = 0;
   if (sample < BATCH) {
-    for (int i = piece; i < THREADS; i += 12) more += part[sample][i];
+#pragma unroll
+    for (int i = 0; i < (PIECES + FOLD - 1) / FOLD; ++i) {
+      if (piece + i * FOLD < PIECES) sum += part[sample][piece + i * FOLD];
+    }
+    folded[sample][piece] = sum;
   }
-  BARRIER();
-  if (sample < BATCH) part[sample][piece] = more;
   BARRIER();
   if (t < BATCH) {
     float z = b1[unit];
-    for (int i = 0; i < 12; ++i) z += part[t][i];
+    for (int i = 0; i < FOLD; ++i) z += folded[t][i];
     hidden[t * HIDDEN + unit] = sigmoid(z);
   }
 }
@@ -59,7 +61,13 @@ KERNEL void MAX_THREADS(THREADS)
   SHARED float output_error[BATCH][OUTPUTS];
   SHARED float error[BATCH];
   const int t = THREAD_X, unit = BLOCK_X;
-  GLOBAL const float* x = images + (ulong)first * INPUTS;
+  // Fetched at once, needed at the end.
+  GLOBAL const float4* images4 = (GLOBAL const float4*)(images + (ulong)first * INPUTS);
+  const int piece = t < PIECES ? t : 0;
+  float4 x[BATCH];
+#pragma unroll
+  for (int s = 0; s < BATCH; ++s) x[s] = images4[s * PIECES + piece];
+  float4 w = ((GLOBAL const float4*)w1)[unit * PIECES + piece];
   for (int i = t; i < BATCH * HIDDEN; i += THREADS) answer[i / HIDDEN][i % HIDDEN] = hidden[i];
   for (int i = t; i < OUTPUTS * HIDDEN; i += THREADS) weight[i / HIDDEN][i % HIDDEN] = w2[i];
   BARRIER();
@@ -77,11 +85,11 @@ KERNEL void MAX_THREADS(THREADS)
     error[t] = sum * answer[t][unit] * (1 - answer[t][unit]);
   }
   BARRIER();
-  for (int i = t; i < INPUTS; i += THREADS) {
-    float slope = 0;
+  if (t < PIECES) {
+    float4 slope = MAKE_FLOAT4(0, 0, 0, 0);
 #pragma unroll
-    for (int s = 0; s < BATCH; ++s) slope = FMA(error[s], x[s * INPUTS + i], slope);
-    w1[unit * INPUTS + i] -= rate * slope;
+    for (int s = 0; s < BATCH; ++s) slope += error[s] * x[s];
+    ((GLOBAL float4*)w1)[unit * PIECES + t] = w - rate * slope;
   }
   if (t < OUTPUTS) {
     float slope = 0, bias = 0;

@@ -12,7 +12,7 @@
 namespace nm::workload::shoc {
 namespace {
 
-constexpr uint32_t kThreads = 128;
+constexpr uint32_t kThreads = 224;
 
 class Trainer {
  public:
