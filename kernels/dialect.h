@@ -35,6 +35,7 @@
 #define BLOCKS_X ((int)get_num_groups(0))
 #define BLOCKS_Y ((int)get_num_groups(1))
 #define BARRIER() barrier(CLK_LOCAL_MEM_FENCE)
+#define BARRIER_ALL() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)  // global memory too, within the block
 #define FMA(a, b, c) fma(a, b, c)
 #define SQRT(x) sqrt(x)
 #define RSQRT(x) rsqrt(x)
@@ -55,7 +56,8 @@
 #define KERNEL extern "C" __attribute__((global))
 #define DEVICE static inline __attribute__((device, always_inline))
 #define GLOBAL
-#define SHARED static __attribute__((shared))
+// `used`: or clang takes a variable whose address goes nowhere for one that no barrier changes, and reads it too early.
+#define SHARED static __attribute__((shared, used))
 #define SHARED_POINTER
 #define CONSTANT static const __attribute__((constant))
 #define RESTRICT __restrict__
@@ -71,7 +73,10 @@
 #define BLOCK_Z __nvvm_read_ptx_sreg_ctaid_z()
 #define BLOCKS_X __nvvm_read_ptx_sreg_nctaid_x()
 #define BLOCKS_Y __nvvm_read_ptx_sreg_nctaid_y()
-#define BARRIER() __syncthreads()
+// By assembly, not __syncthreads(): clang 14 believes that an intrinsic changes no SHARED variable whose address it
+// knows to stay in the kernel, and moves loads of what other threads wrote to before the barrier.
+#define BARRIER() __asm__ volatile("bar.sync 0;" ::: "memory")
+#define BARRIER_ALL() BARRIER()
 typedef unsigned int uint;
 typedef unsigned char uchar;
 typedef unsigned short ushort;

@@ -15,7 +15,7 @@ READ = re.compile(r'getenv\("(NEARMETAL_[A-Z_]+)"\)')
 
 
 def section(title, kind="SS"):
-    return PAGE.split(f".{kind} {title}", 1)[1].split("\n.S", 1)[0]
+    return PAGE.split(f".{kind} {title}\n", 1)[1].split("\n.S", 1)[0]
 
 
 def options(text):
@@ -25,8 +25,10 @@ def options(text):
 class Manual(unittest.TestCase):
     def test_has_the_options_of_every_verb(self):
         for verb, title in (("run", "nearmetal run"), ("gpus", "nearmetal gpus"), ("top", "nearmetal top"),
-                            ("serve", "nearmetal serve, nearmetald")):
-            shown = subprocess.run([BIN / "nearmetal", verb, "--help"], capture_output=True, text=True, check=True).stdout
+                            ("bench list", "nearmetal bench list"), ("bench run", "nearmetal bench run"),
+                            ("bench compare", "nearmetal bench compare"),
+                            ("bench report", "nearmetal bench report"), ("serve", "nearmetal serve, nearmetald")):
+            shown = subprocess.run([BIN / "nearmetal", *verb.split(), "--help"], capture_output=True, text=True, check=True).stdout
             listed = options(shown.split("Options:")[1].split("Example:")[0]) - {"--help"}
             self.assertEqual(listed, options(section(title)), verb)
 

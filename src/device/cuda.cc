@@ -18,6 +18,52 @@ class CudaMark final : public Mark {
   CUevent event = nullptr;
 };
 
+class CudaProgram final : public Program {
+ public:
+  explicit CudaProgram(CUmodule module) : module_(module) {}
+  ~CudaProgram() override { cuda_api().cuModuleUnload(module_); }
+  Kernel kernel(const char* function) override {
+    CUfunction handle = nullptr;
+    CU(cuModuleGetFunction, &handle, module_, function);
+    return {handle};
+  }
+
+ private:
+  CUmodule module_;
+};
+
+class CudaTexture final : public Texture {
+ public:
+  CudaTexture(size_t width, size_t height, const std::vector<float>& texels) {
+    const CUDA_ARRAY_DESCRIPTOR shape{width, height, CU_AD_FORMAT_FLOAT, 4};
+    CU(cuArrayCreate_v2, &array_, &shape);
+    CUDA_MEMCPY2D copy{};
+    copy.srcMemoryType = CU_MEMORYTYPE_HOST;
+    copy.srcHost = texels.data();
+    copy.srcPitch = copy.WidthInBytes = width * 4 * sizeof(float);
+    copy.dstMemoryType = CU_MEMORYTYPE_ARRAY;
+    copy.dstArray = array_;
+    copy.Height = height;
+    CU(cuMemcpy2D_v2, &copy);
+    CUDA_RESOURCE_DESC resource{};
+    resource.resType = CU_RESOURCE_TYPE_ARRAY;
+    resource.res.array.hArray = array_;
+    CUDA_TEXTURE_DESC how{};
+    for (CUaddress_mode& mode : how.addressMode) mode = CU_TR_ADDRESS_MODE_CLAMP;
+    how.filterMode = CU_TR_FILTER_MODE_POINT;
+    CUtexObject object = 0;
+    CU(cuTexObjectCreate, &object, &resource, &how, nullptr);
+    handle_ = object;
+  }
+  ~CudaTexture() override {
+    if (handle_) cuda_api().cuTexObjectDestroy(handle_);
+    if (array_) cuda_api().cuArrayDestroy(array_);
+  }
+
+ private:
+  CUarray array_ = nullptr;
+};
+
 int attribute(CUdevice device, CUdevice_attribute which) {
   int value = 0;
   CU(cuDeviceGetAttribute, &value, which, device);
@@ -45,6 +91,7 @@ class CudaDevice final : public Device {
       throw Unsupported("There is no CUDA device " + std::to_string(ordinal) + ": the driver offers " +
                         std::to_string(count) + ".");
     }
+    ordinal_ = ordinal;
     CU(cuDeviceGet, &device_, ordinal);
     describe();
     CUcontext context = nullptr;
@@ -60,6 +107,7 @@ class CudaDevice final : public Device {
   }
 
   CUstream stream() const { return stream_; }
+  CUdevice device() const { return device_; }
 
   Buffer allocate(size_t bytes) override {
     CUdeviceptr address = 0;
@@ -95,19 +143,27 @@ class CudaDevice final : public Device {
     CU(cuModuleGetFunction, &handle, found->second, function);
     return {handle};
   }
-  void compile(std::string_view source, std::string_view variant, const char* function) override {
-    const CUmodule module = load(source, variant);
-    CUfunction handle = nullptr;
-    CU(cuModuleGetFunction, &handle, module, function);
-    CU(cuModuleUnload, module);
+  std::unique_ptr<Program> build(std::string_view source, std::string_view variant, uint64_t salt) override {
+    const std::string constant = ".visible .const .align 8 .u64 nearmetal_salt = " + std::to_string(salt) + ";\n";
+    return std::make_unique<CudaProgram>(load(source, variant, constant));
   }
 
   void launch_list(const Kernel& kernel, Size3 blocks, Size3 threads, std::span<const Argument> arguments) override {
+    launch_shared_list(kernel, blocks, threads, 0, arguments);
+  }
+  void launch_shared_list(const Kernel& kernel, Size3 blocks, Size3 threads, uint32_t shared_bytes,
+                          std::span<const Argument> arguments) override {
+    const auto function = static_cast<CUfunction>(kernel.handle);
+    // A function has 48 KiB unless it asks for more, once.
+    if (shared_bytes > 48 << 10 && shared_bytes > raised_[function]) {
+      CU(cuFuncSetAttribute, function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, static_cast<int>(shared_bytes));
+      raised_[function] = shared_bytes;
+    }
     void* values[64];
     if (arguments.size() > std::size(values)) throw Failure("A kernel was given more than 64 arguments.");
     for (size_t i = 0; i < arguments.size(); ++i) values[i] = const_cast<void*>(arguments[i].value);
-    CU(cuLaunchKernel, static_cast<CUfunction>(kernel.handle), blocks.x, blocks.y, blocks.z, threads.x, threads.y,
-       threads.z, 0, stream_, values, nullptr);
+    CU(cuLaunchKernel, function, blocks.x, blocks.y, blocks.z, threads.x, threads.y, threads.z, shared_bytes, stream_,
+       values, nullptr);
   }
 
   void flush() override {}
@@ -126,11 +182,20 @@ class CudaDevice final : public Device {
     return milliseconds / 1e3;
   }
 
+  std::unique_ptr<Texture> texture(size_t width, size_t height, const std::vector<float>& texels) override {
+    if (!info_.images) throw Unsupported("The device has no textures.");
+    return std::make_unique<CudaTexture>(width, height, texels);
+  }
+  std::vector<LaunchTimes> launch_recorded(std::span<const Kernel>, Size3, Size3, const Buffer&) override {
+    throw Unsupported("CUDA keeps no record of a launch.");
+  }
+  std::unique_ptr<Device> another() const override { return std::make_unique<CudaDevice>(ordinal_); }
+
  private:
   void free_buffer(uint64_t handle) noexcept override { cuda_api().cuMemFree_v2(handle); }
   void free_pinned(void* data, uint64_t) noexcept override { cuda_api().cuMemFreeHost(data); }
 
-  static CUmodule load(std::string_view source, std::string_view variant) {
+  static CUmodule load(std::string_view source, std::string_view variant, const std::string& more = {}) {
     const kernels::Source* text = kernels::find(source, variant);
     if (!text) throw Failure("There is no kernel source " + std::string(source) + "." + std::string(variant) + ".");
     char log[4096] = "";
@@ -138,7 +203,9 @@ class CudaDevice final : public Device {
     void* values[] = {log, reinterpret_cast<void*>(sizeof log)};
     CUmodule module = nullptr;
     // The texts of the table end with a NUL.
-    const CUresult result = cuda_api().cuModuleLoadDataEx(&module, text->ptx.data(), 2, options, values);
+    const std::string longer = more.empty() ? std::string() : std::string(text->ptx) + more;
+    const CUresult result =
+        cuda_api().cuModuleLoadDataEx(&module, more.empty() ? text->ptx.data() : longer.c_str(), 2, options, values);
     if (result == CUDA_SUCCESS) return module;
     const std::string what = "The kernel source " + std::string(source) + "." + std::string(variant) + " does not load";
     log[sizeof log - 1] = 0;
@@ -172,9 +239,11 @@ class CudaDevice final : public Device {
     info_.images = !info_.is_cpu;  // the software GPU has no textures
   }
 
+  int ordinal_ = 0;
   CUdevice device_ = 0;
   CUstream stream_ = nullptr;
   std::map<std::string, CUmodule> modules_;
+  std::map<CUfunction, uint32_t> raised_;  // functions with more than 48 KiB of dynamic shared memory
 };
 
 }  // namespace
@@ -182,5 +251,6 @@ class CudaDevice final : public Device {
 std::unique_ptr<Device> open_cuda(int ordinal) { return std::make_unique<CudaDevice>(ordinal); }
 
 CUstream cuda_stream(Device& device) { return static_cast<CudaDevice&>(device).stream(); }
+CUdevice cuda_device(Device& device) { return static_cast<CudaDevice&>(device).device(); }
 
 }  // namespace nm::device

@@ -21,6 +21,9 @@ CudaApi load() {
     throw Unsupported("The CUDA driver here has no function " #name ": it is older than CUDA 11.0.");
   NM_CUDA_FUNCTIONS(NM_FIND)
 #undef NM_FIND
+#define NM_FIND(name) api.name = reinterpret_cast<decltype(api.name)>(dlsym(library, #name));
+  NM_CUDA_OPTIONAL_FUNCTIONS(NM_FIND)
+#undef NM_FIND
   if (const CUresult result = api.cuInit(0)) {
     const char* name = nullptr;
     if (api.cuGetErrorName(result, &name) || !name) name = "an unknown error";

@@ -5,25 +5,33 @@
 
 namespace nm::device {
 
-#define NM_CUDA_FUNCTIONS(X)                                                                                           \
-  X(cuInit)                                                                                                            \
-  X(cuDriverGetVersion) X(cuGetErrorName) X(cuDeviceGet) X(cuDeviceGetCount) X(cuDeviceGetName)                        \
-      X(cuDeviceGetAttribute) X(cuDeviceGetUuid_v2) X(cuDeviceGetPCIBusId) X(cuDeviceTotalMem_v2)                      \
-          X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease_v2) X(cuCtxSetCurrent) X(cuCtxSynchronize)           \
-              X(cuCtxCreate_v2) X(cuCtxDestroy_v2) X(cuMemAlloc_v2) X(cuMemFree_v2) X(cuMemHostAlloc) X(cuMemFreeHost) \
-                  X(cuMemcpyHtoDAsync_v2) X(cuMemcpyDtoHAsync_v2) X(cuMemcpyDtoDAsync_v2) X(cuMemsetD32Async)          \
-                      X(cuMemcpyHtoD_v2) X(cuMemcpyDtoH_v2) X(cuMemcpyPeerAsync) X(cuDeviceCanAccessPeer)              \
-                          X(cuCtxEnablePeerAccess) X(cuModuleLoadDataEx) X(cuModuleUnload) X(cuModuleGetFunction)      \
-                              X(cuLaunchKernel) X(cuFuncSetAttribute) X(cuStreamCreate) X(cuStreamDestroy_v2)          \
-                                  X(cuStreamSynchronize) X(cuStreamWaitEvent) X(cuEventCreate) X(cuEventDestroy_v2)    \
-                                      X(cuEventRecord) X(cuEventSynchronize) X(cuEventQuery) X(cuEventElapsedTime)     \
-                                          X(cuStreamBeginCapture_v2) X(cuStreamEndCapture)                             \
-                                              X(cuGraphInstantiateWithFlags) X(cuGraphLaunch) X(cuGraphExecDestroy)    \
-                                                  X(cuGraphDestroy)
+#define NM_CUDA_FUNCTIONS(X)                                                                                          \
+  X(cuInit)                                                                                                           \
+  X(cuDriverGetVersion)                                                                                               \
+  X(cuGetErrorName) X(cuDeviceGet) X(cuDeviceGetCount) X(cuDeviceGetName) X(cuDeviceGetAttribute)                     \
+      X(cuDeviceGetUuid_v2) X(cuDeviceGetPCIBusId) X(cuDeviceTotalMem_v2) X(cuDevicePrimaryCtxRetain)                 \
+          X(cuDevicePrimaryCtxRelease_v2) X(cuCtxSetCurrent) X(cuCtxSynchronize) X(cuCtxCreate_v2) X(cuCtxDestroy_v2) \
+              X(cuMemAlloc_v2) X(cuMemFree_v2) X(cuMemHostAlloc) X(cuMemFreeHost) X(cuMemcpyHtoDAsync_v2)             \
+                  X(cuMemcpyDtoHAsync_v2) X(cuMemcpyDtoDAsync_v2) X(cuMemsetD32Async) X(cuMemcpyHtoD_v2)              \
+                      X(cuMemcpyDtoH_v2) X(cuMemcpyPeerAsync) X(cuDeviceCanAccessPeer) X(cuCtxEnablePeerAccess)       \
+                          X(cuModuleLoadDataEx) X(cuModuleUnload) X(cuModuleGetFunction) X(cuLaunchKernel)            \
+                              X(cuFuncSetAttribute) X(cuStreamCreate) X(cuStreamDestroy_v2) X(cuStreamSynchronize)    \
+                                  X(cuStreamWaitEvent) X(cuEventCreate) X(cuEventDestroy_v2) X(cuEventRecord)         \
+                                      X(cuEventSynchronize) X(cuEventQuery) X(cuEventElapsedTime)                     \
+                                          X(cuStreamBeginCapture_v2) X(cuStreamEndCapture)                            \
+                                              X(cuGraphInstantiateWithFlags) X(cuGraphLaunch) X(cuGraphExecDestroy)   \
+                                                  X(cuGraphDestroy) X(cuArrayCreate_v2) X(cuArrayDestroy)             \
+                                                      X(cuMemcpy2D_v2) X(cuTexObjectCreate) X(cuTexObjectDestroy)     \
+                                                          X(cuLinkCreate_v2) X(cuLinkAddData_v2) X(cuLinkComplete)    \
+                                                              X(cuLinkDestroy) X(cuStreamQuery)
+
+// Younger than the others: null where the driver does not have them.
+#define NM_CUDA_OPTIONAL_FUNCTIONS(X) X(cuMemAllocAsync) X(cuMemFreeAsync)
 
 struct CudaApi {
 #define NM_MEMBER(name) decltype(&::name) name = nullptr;
   NM_CUDA_FUNCTIONS(NM_MEMBER)
+  NM_CUDA_OPTIONAL_FUNCTIONS(NM_MEMBER)
 #undef NM_MEMBER
 };
 
@@ -39,8 +47,9 @@ const CudaApi& cuda_api();
       ::nm::device::cuda_failed(#name, nm_result);                             \
   } while (0)
 
-// The stream and the function behind a CUDA device, for programs that time the driver's own calls.
+// The stream and the device behind a CUDA device, for programs that time the driver's own calls.
 class Device;
 CUstream cuda_stream(Device& device);
+CUdevice cuda_device(Device& device);
 
 }  // namespace nm::device

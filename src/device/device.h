@@ -122,6 +122,30 @@ struct Kernel {
   void* handle = nullptr;  // CUfunction, cl_kernel
 };
 
+// A two-dimensional image of float4 texels, read only: a CUDA array behind a texture object, or an OpenCL image. Freed
+// with the object, which must not outlive its device.
+class Texture {
+ public:
+  virtual ~Texture() = default;
+  // What a kernel gets as its argument: a CUtexObject or a cl_mem, 8 bytes either way.
+  const uint64_t& handle() const { return handle_; }
+
+ protected:
+  uint64_t handle_ = 0;
+};
+
+// A text compiled and loaded by itself (Device::build), unloaded with the object.
+class Program {
+ public:
+  virtual ~Program() = default;
+  virtual Kernel kernel(const char* function) = 0;
+};
+
+// Seconds by the device's clock from handing a launch over until it began, and until it ended.
+struct LaunchTimes {
+  double submitted, started, ended;
+};
+
 // A point in the stream, with the device's time when it was passed.
 class Mark {
  public:
@@ -138,6 +162,7 @@ Argument argument(const T& value) {
   return {&value, sizeof value};
 }
 inline Argument argument(const Buffer& buffer) { return {&buffer.handle(), sizeof(uint64_t)}; }
+inline Argument argument(const Texture& texture) { return {&texture.handle(), sizeof(uint64_t)}; }
 
 class Device {
  public:
@@ -160,8 +185,9 @@ class Device {
 
   // `source` and `variant` name a text of kernels/; `function` a KERNEL in it. Compiled and loaded once a device.
   virtual Kernel kernel(std::string_view source, std::string_view variant, const char* function) = 0;
-  // Always compiled and loaded anew, and unloaded: what KernelCompile times.
-  virtual void compile(std::string_view source, std::string_view variant, const char* function) = 0;
+  // Always handed to the driver anew: what KernelCompile and ModuleLoad time. A `salt` never used before, on this
+  // machine, defeats the driver's own cache of compiled programs; it becomes a constant in the text. Below 2^63.
+  virtual std::unique_ptr<Program> build(std::string_view source, std::string_view variant, uint64_t salt) = 0;
 
   // `blocks` blocks of `threads` threads. Arguments: scalars by value, Buffers.
   template <typename... A>
@@ -170,6 +196,14 @@ class Device {
     launch_list(kernel, blocks, threads, list);
   }
   virtual void launch_list(const Kernel& kernel, Size3 blocks, Size3 threads, std::span<const Argument> arguments) = 0;
+  // The same with `shared_bytes` of dynamic shared memory a block, beyond 48 KiB too. CUDA only: throws Unsupported.
+  template <typename... A>
+  void launch_shared(const Kernel& kernel, Size3 blocks, Size3 threads, uint32_t shared_bytes, const A&... arguments) {
+    const std::array<Argument, sizeof...(A)> list{argument(arguments)...};
+    launch_shared_list(kernel, blocks, threads, shared_bytes, list);
+  }
+  virtual void launch_shared_list(const Kernel& kernel, Size3 blocks, Size3 threads, uint32_t shared_bytes,
+                                  std::span<const Argument> arguments) = 0;
 
   // What was asked so far is handed to the device now (OpenCL may hold it back); does not wait.
   virtual void flush() = 0;
@@ -178,6 +212,16 @@ class Device {
   virtual std::unique_ptr<Mark> mark() = 0;
   // Waits for `to`. Seconds by the device's clock.
   virtual double seconds_between(const Mark& from, const Mark& to) = 0;
+
+  // `texels`: width x height x 4 floats. Unclamped integer coordinates, no filter. Throws Unsupported where
+  // info().images is false.
+  virtual std::unique_ptr<Texture> texture(size_t width, size_t height, const std::vector<float>& texels) = 0;
+  // Launches `kernels` one after the other, as they are given, and waits for them. What each went through, by the
+  // device's own record of it. Throws Unsupported on CUDA, which keeps none.
+  virtual std::vector<LaunchTimes> launch_recorded(std::span<const Kernel> kernels, Size3 blocks, Size3 threads,
+                                                   const Buffer& argument) = 0;
+  // Another way to the same device, with a stream of its own, for the thread that calls this.
+  virtual std::unique_ptr<Device> another() const = 0;
 
   // Convenience over the above.
   template <typename T>

@@ -18,13 +18,14 @@ namespace {
 
 #define NM_OPENCL_FUNCTIONS(X)                                                                                         \
   X(clGetPlatformIDs)                                                                                                  \
-  X(clGetPlatformInfo) X(clGetDeviceIDs) X(clGetDeviceInfo) X(clCreateContext) X(clReleaseContext)                     \
-      X(clCreateCommandQueue) X(clReleaseCommandQueue) X(clCreateBuffer) X(clReleaseMemObject) X(clEnqueueMapBuffer)   \
+  X(clGetPlatformInfo)                                                                                                 \
+  X(clGetDeviceIDs) X(clGetDeviceInfo) X(clCreateContext) X(clReleaseContext) X(clCreateCommandQueue)                  \
+      X(clReleaseCommandQueue) X(clCreateBuffer) X(clReleaseMemObject) X(clEnqueueMapBuffer)                           \
           X(clEnqueueUnmapMemObject) X(clEnqueueWriteBuffer) X(clEnqueueReadBuffer) X(clEnqueueCopyBuffer)             \
               X(clEnqueueFillBuffer) X(clCreateProgramWithSource) X(clBuildProgram) X(clGetProgramBuildInfo)           \
                   X(clReleaseProgram) X(clCreateKernel) X(clReleaseKernel) X(clSetKernelArg) X(clEnqueueNDRangeKernel) \
                       X(clFlush) X(clFinish) X(clEnqueueMarkerWithWaitList) X(clWaitForEvents)                         \
-                          X(clGetEventProfilingInfo) X(clReleaseEvent)
+                          X(clGetEventProfilingInfo) X(clReleaseEvent) X(clCreateImage)
 
 struct OpenclApi {
 #define NM_MEMBER(name) decltype(&::name) name = nullptr;
@@ -82,6 +83,32 @@ class OpenclMark final : public Mark {
   cl_event event = nullptr;
 };
 
+class OpenclProgram final : public Program {
+ public:
+  explicit OpenclProgram(cl_program program) : program_(program) {}
+  ~OpenclProgram() override {
+    for (const cl_kernel kernel : kernels_) opencl_api().clReleaseKernel(kernel);
+    opencl_api().clReleaseProgram(program_);
+  }
+  Kernel kernel(const char* function) override {
+    cl_int status = 0;
+    const cl_kernel kernel = opencl_api().clCreateKernel(program_, function, &status);
+    if (status) failed("clCreateKernel", status);
+    kernels_.push_back(kernel);
+    return {kernel};
+  }
+
+ private:
+  cl_program program_;
+  std::vector<cl_kernel> kernels_;
+};
+
+class OpenclTexture final : public Texture {
+ public:
+  explicit OpenclTexture(cl_mem image) { handle_ = reinterpret_cast<uint64_t>(image); }
+  ~OpenclTexture() override { opencl_api().clReleaseMemObject(reinterpret_cast<cl_mem>(handle_)); }
+};
+
 struct Found {
   cl_platform_id platform;
   cl_device_id device;
@@ -119,6 +146,7 @@ class OpenclDevice final : public Device {
       throw Unsupported("There is no OpenCL device " + std::to_string(ordinal) + ": the platforms here offer " +
                         std::to_string(all.size()) + ". Install one (Debian's for the CPU: pocl-opencl-icd).");
     }
+    ordinal_ = ordinal;
     device_ = all[static_cast<size_t>(ordinal)].device;
     describe(all[static_cast<size_t>(ordinal)].platform);
     cl_int status = 0;
@@ -179,17 +207,15 @@ class OpenclDevice final : public Device {
   Kernel kernel(std::string_view source, std::string_view variant, const char* function) override {
     const std::string key = std::string(source) + "." + std::string(variant);
     auto program = programs_.find(key);
-    if (program == programs_.end()) program = programs_.emplace(key, build(source, variant)).first;
+    if (program == programs_.end()) program = programs_.emplace(key, build_text(source, variant)).first;
     const std::string name = key + "." + function;
     auto found = kernels_.find(name);
     if (found == kernels_.end()) found = kernels_.emplace(name, create(program->second, function)).first;
     return {found->second};
   }
-  void compile(std::string_view source, std::string_view variant, const char* function) override {
-    const cl_program program = build(source, variant);
-    const cl_kernel kernel = create(program, function);
-    opencl_api().clReleaseKernel(kernel);
-    opencl_api().clReleaseProgram(program);
+  std::unique_ptr<Program> build(std::string_view source, std::string_view variant, uint64_t salt) override {
+    const std::string constant = "\n__constant ulong nearmetal_salt = " + std::to_string(salt) + ";\n";
+    return std::make_unique<OpenclProgram>(build_text(source, variant, constant));
   }
 
   void launch_list(const Kernel& kernel, Size3 blocks, Size3 threads, std::span<const Argument> arguments) override {
@@ -200,6 +226,10 @@ class OpenclDevice final : public Device {
     const size_t local[] = {threads.x, threads.y, threads.z};
     const size_t global[] = {size_t{blocks.x} * threads.x, size_t{blocks.y} * threads.y, size_t{blocks.z} * threads.z};
     CL_CALL(clEnqueueNDRangeKernel, queue_, handle, 3, nullptr, global, local, 0, nullptr, nullptr);
+  }
+
+  void launch_shared_list(const Kernel&, Size3, Size3, uint32_t, std::span<const Argument>) override {
+    throw Unsupported("Dynamic shared memory is asked for, which these programs have with CUDA only.");
   }
 
   void flush() override { CL_CALL(clFlush, queue_); }
@@ -221,6 +251,48 @@ class OpenclDevice final : public Device {
     return static_cast<double>(b - a) / 1e9;
   }
 
+  std::unique_ptr<Texture> texture(size_t width, size_t height, const std::vector<float>& texels) override {
+    if (!info_.images) throw Unsupported("The device has no images.");
+    const cl_image_format format{CL_RGBA, CL_FLOAT};
+    cl_image_desc shape{};
+    shape.image_type = CL_MEM_OBJECT_IMAGE2D;
+    shape.image_width = width;
+    shape.image_height = height;
+    cl_int status = 0;
+    const cl_mem image = opencl_api().clCreateImage(context_, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, &format, &shape,
+                                                    const_cast<float*>(texels.data()), &status);
+    if (status == CL_IMAGE_FORMAT_NOT_SUPPORTED) throw Unsupported("The device has no images of four floats.");
+    if (status) failed("clCreateImage", status);
+    return std::make_unique<OpenclTexture>(image);
+  }
+
+  std::vector<LaunchTimes> launch_recorded(std::span<const Kernel> kernels, Size3 blocks, Size3 threads,
+                                           const Buffer& argument) override {
+    const size_t local[] = {threads.x, threads.y, threads.z};
+    const size_t global[] = {size_t{blocks.x} * threads.x, size_t{blocks.y} * threads.y, size_t{blocks.z} * threads.z};
+    std::vector<OpenclMark> marks(kernels.size());
+    for (const Kernel& kernel : kernels) {
+      CL_CALL(clSetKernelArg, static_cast<cl_kernel>(kernel.handle), 0, sizeof(cl_mem), &argument.handle());
+    }
+    for (size_t i = 0; i < kernels.size(); ++i) {
+      CL_CALL(clEnqueueNDRangeKernel, queue_, static_cast<cl_kernel>(kernels[i].handle), 3, nullptr, global, local, 0,
+              nullptr, &marks[i].event);
+    }
+    finish();
+    std::vector<LaunchTimes> times;
+    for (const OpenclMark& mark : marks) {
+      cl_ulong t[3] = {};
+      const cl_profiling_info which[] = {CL_PROFILING_COMMAND_SUBMIT, CL_PROFILING_COMMAND_START,
+                                         CL_PROFILING_COMMAND_END};
+      for (int i = 0; i < 3; ++i) CL_CALL(clGetEventProfilingInfo, mark.event, which[i], sizeof t[i], &t[i], nullptr);
+      times.push_back(
+          {static_cast<double>(t[0]) / 1e9, static_cast<double>(t[1]) / 1e9, static_cast<double>(t[2]) / 1e9});
+    }
+    return times;
+  }
+
+  std::unique_ptr<Device> another() const override { return std::make_unique<OpenclDevice>(ordinal_); }
+
  private:
   static cl_mem memory(const Buffer& buffer) { return reinterpret_cast<cl_mem>(buffer.handle()); }
 
@@ -234,15 +306,16 @@ class OpenclDevice final : public Device {
     opencl_api().clReleaseMemObject(memory);
   }
 
-  cl_program build(std::string_view source, std::string_view variant) {
+  cl_program build_text(std::string_view source, std::string_view variant, std::string_view more = {}) {
     const kernels::Source* text = kernels::find(source, variant);
     const std::string name = std::string(source) + "." + std::string(variant);
     if (!text) throw Failure("There is no kernel source " + name + ".");
     if (text->opencl.empty()) throw Unsupported("The kernel source " + name + " is for CUDA only.");
-    const char* words = text->opencl.data();
-    const size_t length = text->opencl.size();
+    const char* words[] = {text->opencl.data(), more.data()};
+    const size_t lengths[] = {text->opencl.size(), more.size()};
     cl_int status = 0;
-    const cl_program program = opencl_api().clCreateProgramWithSource(context_, 1, &words, &length, &status);
+    const cl_program program =
+        opencl_api().clCreateProgramWithSource(context_, more.empty() ? 1 : 2, words, lengths, &status);
     if (status) failed("clCreateProgramWithSource", status);
     // Products and sums as they are written: results are compared between devices.
     const std::string options = "-cl-std=CL1.2 -DVARIANT_" + std::string(variant);
@@ -283,6 +356,7 @@ class OpenclDevice final : public Device {
     info_.is_cpu = (device_info<cl_device_type>(device_, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) != 0;
   }
 
+  int ordinal_ = 0;
   cl_device_id device_ = nullptr;
   cl_context context_ = nullptr;
   cl_command_queue queue_ = nullptr;

@@ -1,0 +1,312 @@
+// variants: bf16 bf16s tf32 fp32 conv convs
+// GEMM for linear layers: C[m][n] = sum over k of A[m][k] * B[n][k], k contiguous in both, then what a layer adds to it.
+// K is a multiple of the tile's depth (64 bf16, 32 floats); M is any, N is even.
+//
+// On the tensor cores (CUDA; all variants but fp32) tiles of A and B come into shared memory by cp.async, several stages
+// ahead, rows of 128 bytes whose 16-byte pieces are permuted by the row's number, so that neither the copies nor
+// ldmatrix meet in a bank. A tf32 tile is a bf16 tile to everything but the mma itself: both read pieces of 32 bits.
+//
+// conv: A's rows are the pixels of an NHWC image, its columns the 3 x 3 neighbours' channels: element (tap, c) of pixel
+// (y, x) lies at the neighbour's channel c, and is zero beyond the edge. No such matrix is ever written down.
+#include "ai_bf16.h"
+
+#define ADD_BIAS 1      // bias[n]
+#define APPLY_GELU 2
+#define ADD_RESIDUAL 4  // residual[m][n], of the output's type
+#define FLOAT_OUT 8     // else bf16
+#define APPLY_SCALE 16  // times scale[n], before the bias: a batch norm folded into two vectors
+#define APPLY_RELU 32
+
+#if defined(VARIANT_tf32) || defined(VARIANT_fp32)
+#define ELEMENT float
+#else
+#define ELEMENT ushort
+#endif
+#if defined(VARIANT_conv) || defined(VARIANT_convs)
+#define CONVOLUTION
+#endif
+
+// Two neighbouring columns of a row, finished and stored.
+DEVICE void store_pair(GLOBAL void* c, GLOBAL const float* bias, GLOBAL const float* scale, GLOBAL const void* residual,
+                       int flags, int m, int n, int row, int column, float x, float y) {
+  if (row >= m || column >= n) return;
+  const ulong at = (ulong)row * (ulong)n + (ulong)column;
+  if (flags & APPLY_SCALE) x *= scale[column], y *= scale[column + 1];
+  if (flags & ADD_BIAS) x += bias[column], y += bias[column + 1];
+  if (flags & APPLY_GELU) x = gelu(x), y = gelu(y);
+  if (flags & FLOAT_OUT) {
+    if (flags & ADD_RESIDUAL) {
+      const float2 r = *(GLOBAL const float2*)((GLOBAL const float*)residual + at);
+      x += r.x, y += r.y;
+    }
+    if (flags & APPLY_RELU) x = x > 0 ? x : 0, y = y > 0 ? y : 0;
+    *(GLOBAL float2*)((GLOBAL float*)c + at) = MAKE_FLOAT2(x, y);
+  } else {
+    if (flags & ADD_RESIDUAL) {
+      const uint r = *(GLOBAL const uint*)((GLOBAL const ushort*)residual + at);
+      x += bf16_low(r), y += bf16_high(r);
+    }
+    if (flags & APPLY_RELU) x = x > 0 ? x : 0, y = y > 0 ? y : 0;
+    *(GLOBAL uint*)((GLOBAL ushort*)c + at) = bf16_pair(x, y);
+  }
+}
+
+#if !defined(__OPENCL_VERSION__) && !defined(VARIANT_fp32)
+
+#if defined(VARIANT_bf16s)
+#define WARPS_M 2
+#define WARPS_N 2
+#define WARP_M 32
+#define WARP_N 64
+#elif defined(VARIANT_conv)
+#define WARPS_M 2
+#define WARPS_N 2
+#define WARP_M 64
+#define WARP_N 64
+#elif defined(VARIANT_convs)
+#define WARPS_M 4
+#define WARPS_N 1
+#define WARP_M 32
+#define WARP_N 64
+#else
+#define WARPS_M 2
+#define WARPS_N 4
+#define WARP_M 64
+#define WARP_N 64
+#endif
+#define TILE_M (WARPS_M * WARP_M)
+#define TILE_N (WARPS_N * WARP_N)
+#define THREADS (32 * WARPS_M * WARPS_N)
+#define STAGES 4
+#define ROW 128  // bytes of a tile's row
+#define STAGE_BYTES ((TILE_M + TILE_N) * ROW)
+#define TILE_K (ROW / (int)sizeof(ELEMENT))
+#define ROWS_A_TIME (THREADS / 8)
+#define PIECES_A (TILE_M / ROWS_A_TIME)
+#define PIECES_B (TILE_N / ROWS_A_TIME)
+#define FRAGMENTS_M (WARP_M / 16)
+#define FRAGMENTS_N (WARP_N / 8)
+
+extern __attribute__((shared)) uint4 tiles[];
+
+#ifdef CONVOLUTION
+#define IMAGE_PARAMETERS , int height, int width, int channels
+#else
+#define IMAGE_PARAMETERS
+#endif
+
+KERNEL void MAX_THREADS(THREADS)
+    gemm(const ELEMENT* RESTRICT a, const ELEMENT* RESTRICT b, void* RESTRICT c, const float* RESTRICT bias,
+         const float* RESTRICT scale, const void* RESTRICT residual, int m, int n, int k, int flags IMAGE_PARAMETERS) {
+  const int t = THREAD_X, lane = t & 31, warp = t >> 5;
+  // Blocks take the tiles in bands of 8 tile rows, column by column, so that what runs at one time shares A and B in L2.
+  const int tiles_m = (m + TILE_M - 1) / TILE_M, tiles_n = (n + TILE_N - 1) / TILE_N;
+  const int band = BLOCK_X / (8 * tiles_n), first = band * 8;
+  const int rows_in_band = tiles_m - first < 8 ? tiles_m - first : 8;
+  const int in_band = BLOCK_X - band * 8 * tiles_n;
+  const int m0 = (first + in_band % rows_in_band) * TILE_M, n0 = in_band / rows_in_band * TILE_N;
+
+  // What this thread copies: piece t % 8 of every ROWS_A_TIME-th row.
+  const int row = t >> 3, piece = t & 7;
+  const uint base = shared_address(tiles);
+  const uint to = base + (uint)(row * ROW + ((piece ^ (row & 7)) << 4));
+  const ELEMENT* const a_piece = a + piece * (16 / (int)sizeof(ELEMENT));
+  const ELEMENT* const b_piece = b + piece * (16 / (int)sizeof(ELEMENT));
+#ifdef CONVOLUTION
+  int pixel[PIECES_A], at_y[PIECES_A], at_x[PIECES_A];
+#pragma unroll
+  for (int i = 0; i < PIECES_A; ++i) {
+    const int p = m0 + row + i * ROWS_A_TIME;
+    pixel[i] = p;
+    at_x[i] = p % width;
+    at_y[i] = p < m ? p / width % height : -2;  // beyond the last pixel every neighbour is outside
+  }
+#endif
+  const int depth = k / TILE_K;
+// One third of the copies of tile `kt`: they are spread over the steps of the arithmetic.
+#define COPY_A(kt, from, until)                                                                                   \
+  _Pragma("unroll") for (int i = (from); i < (until); ++i) {                                                      \
+    COPY_A_PIECE(kt, i);                                                                                          \
+  }
+#ifdef CONVOLUTION
+#define COPY_A_PIECE(kt, i)                                                                                       \
+  const int tap = (kt) * TILE_K / channels, dy = tap / 3 - 1, dx = tap % 3 - 1;                                   \
+  const int inside = at_y[i] + dy >= 0 && at_y[i] + dy < height && at_x[i] + dx >= 0 && at_x[i] + dx < width;     \
+  const long at = inside ? (long)(pixel[i] + dy * width + dx) * channels + ((kt) * TILE_K - tap * channels) : 0;  \
+  copy_async(to + (uint)((kt) % STAGES * STAGE_BYTES + i * ROWS_A_TIME * ROW), a_piece + at, inside ? 16 : 0)
+#else
+#define COPY_A_PIECE(kt, i)                                                                                       \
+  const int r = m0 + row + i * ROWS_A_TIME;                                                                       \
+  copy_async_full(to + (uint)((kt) % STAGES * STAGE_BYTES + i * ROWS_A_TIME * ROW),                               \
+                  a_piece + (long)(r < m ? r : m - 1) * k + (kt) * TILE_K)
+#endif
+#define COPY_B(kt, from, until)                                                                                   \
+  _Pragma("unroll") for (int i = (from); i < (until); ++i) {                                                      \
+    const int r = n0 + row + i * ROWS_A_TIME;                                                                     \
+    copy_async_full(to + (uint)((kt) % STAGES * STAGE_BYTES + (TILE_M + i * ROWS_A_TIME) * ROW),                  \
+                    b_piece + (long)(r < n ? r : n - 1) * k + (kt) * TILE_K);                                     \
+  }
+
+#pragma unroll
+  for (int s = 0; s < STAGES - 1; ++s) {
+    if (s < depth) {
+      COPY_A(s, 0, PIECES_A);
+      COPY_B(s, 0, PIECES_B);
+    }
+    copy_commit();
+  }
+
+  // What this warp multiplies: WARP_M rows of A by WARP_N rows of B.
+  const int warp_m = warp % WARPS_M * WARP_M, warp_n = warp / WARPS_M * WARP_N;
+  const uint from_a = base + (uint)((warp_m + (lane & 15)) * ROW);
+  const uint from_b = base + (uint)((TILE_M + warp_n + (lane & 7) + (lane >> 4) * 8) * ROW);
+  const uint piece_a = (uint)(((lane >> 4) ^ (lane & 7)) << 4);
+  const uint piece_b = (uint)((((lane >> 3) & 1) ^ (lane & 7)) << 4);
+  float sum[FRAGMENTS_M][FRAGMENTS_N][4];
+#pragma unroll
+  for (int i = 0; i < FRAGMENTS_M; ++i) {
+#pragma unroll
+    for (int j = 0; j < FRAGMENTS_N; ++j) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) sum[i][j][e] = 0;
+    }
+  }
+  uint fa[2][FRAGMENTS_M][4], fb[2][FRAGMENTS_N / 2][4];
+#define LOAD_FRAGMENTS(buffer, stage, step)                                                              \
+  _Pragma("unroll") for (int i = 0; i < FRAGMENTS_M; ++i)                                                \
+      load_matrices(fa[buffer][i], (stage) + from_a + (piece_a ^ ((step) * 32u)) + (uint)(i * 16 * ROW)); \
+  _Pragma("unroll") for (int j = 0; j < FRAGMENTS_N / 2; ++j)                                            \
+      load_matrices(fb[buffer][j], (stage) + from_b + (piece_b ^ ((step) * 32u)) + (uint)(j * 16 * ROW))
+
+  COPY_WAIT(STAGES - 2);
+  BARRIER();
+  LOAD_FRAGMENTS(0, 0u, 0);
+  for (int kt = 0; kt < depth; ++kt) {
+    const uint stage = (uint)(kt % STAGES * STAGE_BYTES), next = (uint)((kt + 1) % STAGES * STAGE_BYTES);
+    const int ahead = kt + STAGES - 1;
+#pragma unroll
+    for (int step = 0; step < 4; ++step) {
+      if (step == 3) {
+        // The next tile is here for all threads, and all have read the last of this one into registers.
+        copy_commit();
+        COPY_WAIT(STAGES - 2);
+        BARRIER();
+        LOAD_FRAGMENTS(0, next, 0);
+      } else {
+        LOAD_FRAGMENTS((step + 1) & 1, stage, step + 1);
+        if (ahead < depth) {
+          COPY_A(ahead, PIECES_A * step / 3, PIECES_A * (step + 1) / 3);
+          COPY_B(ahead, PIECES_B * step / 3, PIECES_B * (step + 1) / 3);
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < FRAGMENTS_M; ++i) {
+#pragma unroll
+        for (int j = 0; j < FRAGMENTS_N; ++j) {
+          const uint* const f = fb[step & 1][j / 2] + (j & 1) * 2;
+#ifdef VARIANT_tf32
+          mma_tf32(sum[i][j], fa[step & 1][i], f[0], f[1]);
+#else
+          mma_bf16(sum[i][j], fa[step & 1][i], f[0], f[1]);
+#endif
+        }
+      }
+    }
+  }
+  COPY_WAIT(0);
+
+#pragma unroll
+  for (int i = 0; i < FRAGMENTS_M; ++i) {
+#pragma unroll
+    for (int j = 0; j < FRAGMENTS_N; ++j) {
+      const int r = m0 + warp_m + i * 16 + (lane >> 2), column = n0 + warp_n + j * 8 + (lane & 3) * 2;
+      store_pair(c, bias, scale, residual, flags, m, n, r, column, sum[i][j][0], sum[i][j][1]);
+      store_pair(c, bias, scale, residual, flags, m, n, r + 8, column, sum[i][j][2], sum[i][j][3]);
+    }
+  }
+}
+
+#else  // by plain arithmetic: 128 x 128 tiles, 8 x 8 elements a thread
+
+#define TILE 128
+#define DEPTH 16
+#define THREADS 256
+
+#ifdef CONVOLUTION
+#define IMAGE_PARAMETERS , int height, int width, int channels
+#else
+#define IMAGE_PARAMETERS
+#endif
+
+// Eight neighbours of a row, as floats, into a column of the transposed tile.
+DEVICE void stage_eight(SHARED_POINTER float* to, GLOBAL const ELEMENT* from, int inside) {
+  float4 low = MAKE_FLOAT4(0.0f, 0.0f, 0.0f, 0.0f), high = low;
+  if (inside) {
+#if defined(VARIANT_tf32) || defined(VARIANT_fp32)
+    low = *(GLOBAL const float4*)from;
+    high = *(GLOBAL const float4*)(from + 4);
+#else
+    const uint4 w = *(GLOBAL const uint4*)from;
+    low = MAKE_FLOAT4(bf16_low(w.x), bf16_high(w.x), bf16_low(w.y), bf16_high(w.y));
+    high = MAKE_FLOAT4(bf16_low(w.z), bf16_high(w.z), bf16_low(w.w), bf16_high(w.w));
+#endif
+  }
+  to[0] = low.x, to[TILE] = low.y, to[2 * TILE] = low.z, to[3 * TILE] = low.w;
+  to[4 * TILE] = high.x, to[5 * TILE] = high.y, to[6 * TILE] = high.z, to[7 * TILE] = high.w;
+}
+
+KERNEL void MAX_THREADS(THREADS)
+    gemm(GLOBAL const ELEMENT* RESTRICT a, GLOBAL const ELEMENT* RESTRICT b, GLOBAL void* RESTRICT c,
+         GLOBAL const float* RESTRICT bias, GLOBAL const float* RESTRICT scale, GLOBAL const void* RESTRICT residual,
+         int m, int n, int k, int flags IMAGE_PARAMETERS) {
+  SHARED float tile_a[DEPTH * TILE];
+  SHARED float tile_b[DEPTH * TILE];
+  const int t = THREAD_X, tx = t & 15, ty = t >> 4;
+  const int tiles_m = (m + TILE - 1) / TILE;
+  const int m0 = BLOCK_X % tiles_m * TILE, n0 = BLOCK_X / tiles_m * TILE;
+  const int row = t >> 1, eight = (t & 1) * 8;
+  const int row_a = m0 + row, row_b = n0 + row < n ? n0 + row : n - 1;
+  float sum[8][8];
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+#pragma unroll
+    for (int j = 0; j < 8; ++j) sum[i][j] = 0;
+  }
+  for (int k0 = 0; k0 < k; k0 += DEPTH) {
+#ifdef CONVOLUTION
+    const int tap = k0 / channels, y = row_a / width % height + tap / 3 - 1, x = row_a % width + tap % 3 - 1;
+    const int inside = row_a < m && y >= 0 && y < height && x >= 0 && x < width;
+    const long at = (long)(row_a + (tap / 3 - 1) * width + tap % 3 - 1) * channels + (k0 - tap * channels) + eight;
+    stage_eight(tile_a + eight * TILE + row, a + (inside ? at : 0), inside);
+#else
+    stage_eight(tile_a + eight * TILE + row, a + (long)(row_a < m ? row_a : m - 1) * k + k0 + eight, 1);
+#endif
+    stage_eight(tile_b + eight * TILE + row, b + (long)row_b * k + k0 + eight, 1);
+    BARRIER();
+#pragma unroll 4
+    for (int d = 0; d < DEPTH; ++d) {
+      float x[8], y[8];
+      // Two groups of four columns, 64 apart: a warp's reads are contiguous.
+      *(float4*)x = *(SHARED_POINTER const float4*)(tile_a + d * TILE + ty * 8);
+      *(float4*)(x + 4) = *(SHARED_POINTER const float4*)(tile_a + d * TILE + ty * 8 + 4);
+      *(float4*)y = *(SHARED_POINTER const float4*)(tile_b + d * TILE + tx * 4);
+      *(float4*)(y + 4) = *(SHARED_POINTER const float4*)(tile_b + d * TILE + 64 + tx * 4);
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+#pragma unroll
+        for (int j = 0; j < 8; ++j) sum[i][j] = FMA(x[i], y[j], sum[i][j]);
+      }
+    }
+    BARRIER();
+  }
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+#pragma unroll
+    for (int j = 0; j < 8; j += 2) {
+      store_pair(c, bias, scale, residual, flags, m, n, m0 + ty * 8 + i, n0 + (j < 4 ? 0 : 64) + tx * 4 + j % 4,
+                 sum[i][j], sum[i][j + 1]);
+    }
+  }
+}
+
+#endif

@@ -1,0 +1,46 @@
+#include "workload/ai/gemm.h"
+
+namespace nm::workload::ai {
+namespace {
+
+int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+Gemm::Gemm(Run& run, std::string_view precision) : device_(run.device()), multiprocessors_(run.info().multiprocessors) {
+  const device::Kernel kernel = device_.kernel("ai_gemm", precision, "gemm");
+  if (!run.cuda() || precision == "fp32") {
+    large_ = small_ = {kernel, 128, 128, 256, 0};
+    return;
+  }
+  constexpr uint32_t kStages = 4, kRowBytes = 128;
+  large_ = {kernel, 128, 256, 256, kStages * (128 + 256) * kRowBytes};
+  small_ = large_;
+  if (precision == "bf16")
+    small_ = {device_.kernel("ai_gemm", "bf16s", "gemm"), 64, 128, 128, kStages * (64 + 128) * kRowBytes};
+}
+
+// Waves of blocks over the multiprocessors, by what a wave of each tile takes: two small tiles share a multiprocessor
+// and are half a large one's work, at about four fifths of its speed.
+const Gemm::Tile& Gemm::choose(int m, int n) const {
+  const int large = ceil_div(ceil_div(m, large_.m) * ceil_div(n, large_.n), multiprocessors_);
+  const int small = ceil_div(ceil_div(m, small_.m) * ceil_div(n, small_.n), 2 * multiprocessors_);
+  return 0.625 * small < large ? small_ : large_;
+}
+
+void Gemm::operator()(const device::Buffer& a, const device::Buffer& b, const device::Buffer& c, int m, int n, int k,
+                      int flags, const GemmExtras& extras) {
+  const Tile& tile = choose(m, n);
+  const auto blocks = static_cast<uint32_t>(ceil_div(m, tile.m) * ceil_div(n, tile.n));
+  const device::Buffer& bias = extras.bias ? *extras.bias : c;
+  const device::Buffer& scale = extras.scale ? *extras.scale : c;
+  const device::Buffer& residual = extras.residual ? *extras.residual : c;
+  if (tile.shared_bytes) {
+    device_.launch_shared(tile.kernel, {blocks}, {tile.threads}, tile.shared_bytes, a, b, c, bias, scale, residual, m,
+                          n, k, flags);
+  } else {
+    device_.launch(tile.kernel, {blocks}, {tile.threads}, a, b, c, bias, scale, residual, m, n, k, flags);
+  }
+}
+
+}  // namespace nm::workload::ai

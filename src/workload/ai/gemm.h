@@ -1,0 +1,39 @@
+// C = A · Bᵀ, what a linear layer is, with the layer's bias, GELU and residual: kernels/ai_gemm.cl launched. On CUDA by
+// the tensor cores, with the tile that suits the size; on OpenCL by plain arithmetic.
+#pragma once
+
+#include "workload/program.h"
+
+namespace nm::workload::ai {
+
+enum GemmFlags : int { kBias = 1, kGelu = 2, kResidual = 4, kFloatOut = 8, kScale = 16, kRelu = 32 };
+
+// Buffers that a flag needs; the others may stay as they are.
+struct GemmExtras {
+  const device::Buffer* bias = nullptr;      // float[n]
+  const device::Buffer* scale = nullptr;     // float[n]
+  const device::Buffer* residual = nullptr;  // as the output
+};
+
+class Gemm {
+ public:
+  // bf16 (A, B: bf16), tf32 (float, CUDA only) or fp32.
+  Gemm(Run& run, std::string_view precision);
+  // A is m × k, B is n × k, C is m × n, bf16 or with kFloatOut float. k a multiple of 64, n even.
+  void operator()(const device::Buffer& a, const device::Buffer& b, const device::Buffer& c, int m, int n, int k,
+                  int flags = 0, const GemmExtras& extras = {});
+
+ private:
+  struct Tile {
+    device::Kernel kernel;
+    int m, n;
+    uint32_t threads, shared_bytes;
+  };
+  const Tile& choose(int m, int n) const;
+
+  device::Device& device_;
+  int multiprocessors_;
+  Tile large_, small_;
+};
+
+}  // namespace nm::workload::ai

@@ -1,0 +1,12 @@
+// The deep-learning programs, one function and one file each.
+#pragma once
+
+#include "workload/program.h"
+
+namespace nm::workload::ai {
+
+void gemm(Run& run);
+void gpt_decode(Run& run);
+void gpt_prefill(Run& run);
+
+}  // namespace nm::workload::ai
