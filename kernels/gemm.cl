@@ -86,8 +86,8 @@ DEVICE void gemm(GLOBAL const REAL* A, GLOBAL const REAL* B, GLOBAL REAL* C, REA
     }
     SHARED_POINTER const REAL* my_a = a + half_ * SLICE + row;
     SHARED_POINTER const REAL* my_b = b + half_ * SLICE + column;
-#ifdef __OPENCL_VERSION__
-#pragma unroll 1
+#if defined(__OPENCL_VERSION__) && !defined(__NV_CL_C_VERSION)
+#pragma unroll 1  // PoCL would take longer to compile this than to run it
 #else
 #pragma unroll
 #endif

@@ -1,11 +1,12 @@
-// variants: dp
+// variants: dp sm90
 // apis: cuda
 // GEMM in double precision on tensor cores: C = alpha A op(B) + beta C as in gemm.cl. Half of a modern GPU's rate in
 // double precision can only be had this way.
 //
 // A block of four warps makes a tile of 128 × 64, each warp 64 × 32 of it as 8 × 4 products of 8 × 8. mma.m8n8k4 wants
 // of a lane one number of A (row lane / 4, k lane % 4), one of B (k lane % 4, column lane / 4) and gives it two of C
-// (row lane / 4, columns 2 (lane % 4) and the next). Three slices of 8 along k are in flight. The slices' strides are 4
+// (row lane / 4, columns 2 (lane % 4) and the next). mma.m16n8k8, which there is from sm_90 on, is four of those at
+// once, operand by operand. Three slices of 8 along k are in flight. The slices' strides are 4
 // or 12 modulo 16 numbers, so that the 16 lanes of half a warp find their numbers in different banks.
 #include "dialect.h"
 #include "async_copy.h"
@@ -20,11 +21,27 @@
 #define SLICE_A (ROWS * STRIDE_K)
 #define SLICE_B (COLUMNS * STRIDE_K)
 
-DEVICE void multiply(double* c, double a, double b) {
+// c += a b of 16 rows, 8 columns and 8 along k. a: upper and lower rows of the first 4 along k, then of the last 4.
+#ifdef VARIANT_sm90
+DEVICE void multiply(double* c, const double* a, const double* b) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f64.f64.f64.f64 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+d"(c[0]), "+d"(c[1]), "+d"(c[2]), "+d"(c[3])
+      : "d"(a[0]), "d"(a[1]), "d"(a[2]), "d"(a[3]), "d"(b[0]), "d"(b[1]));
+}
+#else
+DEVICE void multiply_8(double* c, double a, double b) {
   asm volatile("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%0, %1}, {%2}, {%3}, {%0, %1};"
                : "+d"(c[0]), "+d"(c[1])
                : "d"(a), "d"(b));
 }
+DEVICE void multiply(double* c, const double* a, const double* b) {
+  multiply_8(c, a[0], b[0]);
+  multiply_8(c + 2, a[1], b[0]);
+  multiply_8(c, a[2], b[1]);
+  multiply_8(c + 2, a[3], b[1]);
+}
+#endif
 
 DEVICE void load(double* a, double* b, const double* from_a, const double* from_b, int n, const bool transposed, int t) {
 #pragma unroll
@@ -52,11 +69,11 @@ DEVICE void gemm(const double* A, const double* B, double* C, double alpha, doub
   const double* from_b = transposed ? B + (ulong)BLOCK_X * COLUMNS * n : B + BLOCK_X * COLUMNS;
   const ulong step_b = transposed ? DEPTH : (ulong)DEPTH * n;
 
-  double sum[8][4][2];
+  double sum[4][4][4];
 #pragma unroll
-  for (int i = 0; i < 8; ++i) {
+  for (int i = 0; i < 4; ++i) {
 #pragma unroll
-    for (int j = 0; j < 4; ++j) sum[i][j][0] = sum[i][j][1] = 0;
+    for (int j = 0; j < 4; ++j) sum[i][j][0] = sum[i][j][1] = sum[i][j][2] = sum[i][j][3] = 0;
   }
 
   // n is a multiple of 128, hence there are at least SLICES - 1 slices.
@@ -81,18 +98,23 @@ DEVICE void gemm(const double* A, const double* B, double* C, double alpha, doub
     const double* my_a = a + use * SLICE_A + row * STRIDE_K + k_lane;
     const double* my_b = b + use * SLICE_B + (transposed ? column * STRIDE_K + k_lane : k_lane * STRIDE_COLUMN + column);
     use = use == SLICES - 1 ? 0 : use + 1;
+    double x[4][4], y[4][2];
 #pragma unroll
-    for (int k = 0; k < DEPTH; k += 4) {
-      double x[8], y[4];
+    for (int part = 0; part < 4; ++part) {
 #pragma unroll
-      for (int i = 0; i < 8; ++i) x[i] = my_a[i * 8 * STRIDE_K + k];
+      for (int i = 0; i < 4; ++i) x[i][part] = my_a[(i * 16 + part % 2 * 8) * STRIDE_K + part / 2 * 4];
+    }
 #pragma unroll
-      for (int j = 0; j < 4; ++j) y[j] = transposed ? my_b[j * 8 * STRIDE_K + k] : my_b[k * STRIDE_COLUMN + j * 8];
+    for (int k = 0; k < 2; ++k) {
 #pragma unroll
-      for (int i = 0; i < 8; ++i) {
-#pragma unroll
-        for (int j = 0; j < 4; ++j) multiply(sum[i][j], x[i], y[j]);
+      for (int j = 0; j < 4; ++j) {
+        y[j][k] = transposed ? my_b[j * 8 * STRIDE_K + k * 4] : my_b[k * 4 * STRIDE_COLUMN + j * 8];
       }
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) multiply(sum[i][j], x[i], y[j]);
     }
   }
 
@@ -102,7 +124,7 @@ DEVICE void gemm(const double* A, const double* B, double* C, double alpha, doub
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       double2* to = (double2*)(out + (ulong)i * 8 * n + j * 8);
-      double2 value = MAKE_DOUBLE2(alpha * sum[i][j][0], alpha * sum[i][j][1]);
+      double2 value = MAKE_DOUBLE2(alpha * sum[i / 2][j][i % 2 * 2], alpha * sum[i / 2][j][i % 2 * 2 + 1]);
       if (beta != 0) value += beta * *to;
       *to = value;
     }

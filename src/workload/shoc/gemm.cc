@@ -48,6 +48,7 @@ void gemm(Run& run, const char* name, size_t n, int repeats) {
   const size_t bytes = n * n * sizeof(T);
   const auto blocks = static_cast<uint32_t>(n / kTile);
   const bool is_double = sizeof(T) == 8, tensor = is_double && run.cuda();
+  const char* const variant = !is_double ? "sp" : tensor && run.info().compute_major >= 9 ? "sm90" : "dp";
 
   const device::PinnedMemory host_a = device.allocate_pinned(bytes), host_b = device.allocate_pinned(bytes),
                              host_c = device.allocate_pinned(bytes);
@@ -64,7 +65,7 @@ void gemm(Run& run, const char* name, size_t n, int repeats) {
   for (const bool transposed : {false, true}) {
     const std::string metric = std::string(name) + (transposed ? "_t" : "_n");
     const device::Kernel kernel =
-        device.kernel(tensor ? "gemm_tensor" : "gemm", is_double ? "dp" : "sp", transposed ? "gemm_t" : "gemm_n");
+        device.kernel(tensor ? "gemm_tensor" : "gemm", variant, transposed ? "gemm_t" : "gemm_n");
     const auto launch = [&](T alpha, T beta) {
       device.launch(kernel, {tensor ? 2 * blocks : blocks, blocks}, {tensor ? 128u : 256u}, device_a, device_b,
                     device_c, alpha, beta, static_cast<int>(n));
