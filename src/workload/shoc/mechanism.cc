@@ -84,21 +84,17 @@ Mechanism make_mechanism() {
     reaction.kind = i % 2 == 0 ? Kind::third_body : Kind::falloff;
     m.reactions.push_back(reaction);
   }
-  // Each species in quasi-steady state takes part in ten, as far as there are so many.
-  std::array<int, kNone + 1> taken{};
-  for (int wanted : {10, 1000}) {
-    for (Reaction& reaction : exchanging) {
-      if (m.reactions.size() == kReactions || reaction.sides[0] < 0) continue;
-      const bool chosen = wanted == 1000 ? !reaction.steady() || taken[0]++ % 3 == 0
-                                         : (reaction.sides[1] >= kSpecies && taken[reaction.sides[1]] < wanted) ||
-                                               (reaction.sides[3] >= kSpecies && taken[reaction.sides[3]] < wanted);
-      if (!chosen) continue;
-      if (wanted != 1000) ++taken[reaction.sides[1]], ++taken[reaction.sides[3]];
-      m.reactions.push_back(reaction);
-      reaction.sides[0] = -1;
-    }
-    taken.fill(0);
-  }
+  // Each species in quasi-steady state takes part in ten, as far as there are so many; then come those of the others.
+  std::array<int, kNone + 1> part{};
+  const auto rare = [&](int species) { return species >= kSpecies && part[species] < 10; };
+  const auto middle = std::stable_partition(exchanging.begin(), exchanging.end(), [&](const Reaction& r) {
+    const bool chosen = rare(r.sides[1]) || rare(r.sides[3]);
+    if (chosen) ++part[r.sides[1]], ++part[r.sides[3]];
+    return chosen;
+  });
+  std::stable_partition(middle, exchanging.end(), [](const Reaction& r) { return !r.steady(); });
+  exchanging.resize(kReactions - m.reactions.size());
+  m.reactions.insert(m.reactions.end(), exchanging.begin(), exchanging.end());
   for (Reaction& reaction : m.reactions) {
     reaction.body = static_cast<int>(random() % 4);
     reaction.high = {between(-3, 8), between(-1, 2.5), between(0, 10)};
