@@ -15,12 +15,12 @@ constexpr uint32_t kThreads = 256;
 template <typename T>
 void reduce(Run& run, const char* variant, const std::string& suffix) {
   device::Device& device = run.device();
-  const size_t bytes = run.pick<size_t>(1 << 20, 64 << 20, size_t{2} << 30);
+  const size_t bytes = run.pick<size_t>(1 << 20, 64 << 20, size_t{1} << 30);
   const size_t n = bytes / sizeof(T);
   // Every multiprocessor full of threads, and no block to come after the others.
   const auto blocks = run.pick<uint32_t>(16, 8, 8) *
                       (run.size() == Size::ci ? 1 : static_cast<uint32_t>(std::max(1, run.info().multiprocessors)));
-  const int repeats = run.pick(1, 64, 4);
+  const int repeats = run.pick(1, 64, 8);
 
   const device::PinnedMemory host = device.allocate_pinned(bytes);
   double reference = 0;
