@@ -1,4 +1,4 @@
-// variants: i32
+// variants: small large
 // QTC: quality threshold clustering of points in a plane. Each point, as a seed, grows a candidate cluster: again and
 // again it takes the point that leaves the cluster's diameter smallest, the first of equals, while that is within the
 // limit. The largest candidate, of the first of equal seeds, becomes a cluster, and its points are out of the game.
@@ -7,12 +7,14 @@
 #include "dialect.h"
 #include "warp.h"
 
-#ifdef __OPENCL_VERSION__
-#define THREADS 64
+// A block keeps the first CAPACITY candidates in shared memory; the others lie in `spill`.
+#ifdef VARIANT_small
+#define THREADS 32
+#define CAPACITY 32
 #else
 #define THREADS 256
+#define CAPACITY 3072
 #endif
-#define CAPACITY 3072  // candidates that a block keeps in shared memory; the others lie in `spill`
 #define TAKEN 0xffffffffu
 
 DEVICE uint squared(uint a, uint b) {

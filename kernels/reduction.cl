@@ -1,28 +1,86 @@
 // variants: sp dp
-// Reduction: the sum of n numbers. Each block leaves one sum; a second launch of one block adds those up.
+// Reduction: the sum of n numbers, n a multiple of LANES. Each block leaves one sum; the last block to finish adds those
+// up. Blocks of OpenCL 1.2 see each other's writes only in the next launch: there a launch of one block does it.
 #include "dialect.h"
 
 #define THREADS 256
 
-KERNEL void MAX_THREADS(THREADS) reduce(GLOBAL const REAL* RESTRICT in, GLOBAL REAL* RESTRICT out, int n) {
-  SHARED REAL part[THREADS];
+// 16 bytes: what a thread loads at once.
+#ifdef REAL_IS_DOUBLE
+#define VECTOR double2
+#define LANES 2
+#define SUM(v) ((v).x + (v).y)
+#else
+#define VECTOR float4
+#define LANES 4
+#define SUM(v) (((v).x + (v).y) + ((v).z + (v).w))
+#endif
+
+// In part[0], of the whole block.
+DEVICE void add_up(SHARED_POINTER REAL* part, REAL mine) {
   const int t = THREAD_X;
-  // Four running sums hide the latency of the loads behind each other.
-  REAL s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-  const int stride = BLOCKS_X * THREADS;
-  int i = BLOCK_X * THREADS + t;
-  for (; i + 3 * stride < n; i += 4 * stride) {
-    s0 += in[i];
-    s1 += in[i + stride];
-    s2 += in[i + 2 * stride];
-    s3 += in[i + 3 * stride];
-  }
-  for (; i < n; i += stride) s0 += in[i];
-  part[t] = (s0 + s1) + (s2 + s3);
+  part[t] = mine;
   BARRIER();
   for (int step = THREADS / 2; step > 0; step /= 2) {
     if (t < step) part[t] += part[t + step];
     BARRIER();
   }
-  if (t == 0) out[BLOCK_X] = part[0];
 }
+
+// Eight loads of a thread are on their way at a time, and eight sums run.
+DEVICE REAL sum_of(GLOBAL const REAL* in, int n) {
+  GLOBAL const VECTOR* v = (GLOBAL const VECTOR*)in;
+  const int count = n / LANES, stride = BLOCKS_X * THREADS;
+  int i = BLOCK_X * THREADS + THREAD_X;
+  VECTOR s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
+  for (; i + 7 * stride < count; i += 8 * stride) {
+    const VECTOR a = v[i], b = v[i + stride], c = v[i + 2 * stride], d = v[i + 3 * stride];
+    const VECTOR e = v[i + 4 * stride], f = v[i + 5 * stride], g = v[i + 6 * stride], h = v[i + 7 * stride];
+    s0 += a, s1 += b, s2 += c, s3 += d, s4 += e, s5 += f, s6 += g, s7 += h;
+  }
+  for (; i < count; i += stride) s0 += v[i];
+  s0 = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7));
+  return SUM(s0);
+}
+
+#ifdef __OPENCL_VERSION__
+
+KERNEL void MAX_THREADS(THREADS) reduce(GLOBAL const REAL* RESTRICT in, GLOBAL REAL* RESTRICT out, int n) {
+  SHARED REAL part[THREADS];
+  add_up(part, sum_of(in, n));
+  if (THREAD_X == 0) out[BLOCK_X] = part[0];
+}
+// One block.
+KERNEL void MAX_THREADS(THREADS) finish(GLOBAL const REAL* RESTRICT sums, GLOBAL REAL* RESTRICT out, int n) {
+  SHARED REAL part[THREADS];
+  REAL sum = 0;
+  for (int i = THREAD_X; i < n; i += THREADS) sum += sums[i];
+  add_up(part, sum);
+  if (THREAD_X == 0) out[0] = part[0];
+}
+
+#else
+
+// *done is zero before and after.
+KERNEL void MAX_THREADS(THREADS) reduce(const REAL* RESTRICT in, REAL* sums, REAL* RESTRICT out, int* done, int n) {
+  SHARED REAL part[THREADS];
+  SHARED int last;
+  add_up(part, sum_of(in, n));
+  if (THREAD_X == 0) {
+    *(volatile REAL*)(sums + BLOCK_X) = part[0];
+    __nvvm_membar_gl();
+    last = ATOMIC_ADD_INT(done, 1) == BLOCKS_X - 1;
+    __nvvm_membar_gl();
+  }
+  BARRIER();
+  if (!last) return;
+  REAL sum = 0;
+  for (int i = THREAD_X; i < BLOCKS_X; i += THREADS) sum += *(volatile REAL*)(sums + i);
+  add_up(part, sum);
+  if (THREAD_X == 0) {
+    out[0] = part[0];
+    *done = 0;
+  }
+}
+
+#endif

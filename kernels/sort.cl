@@ -218,12 +218,20 @@ KERNEL void MAX_THREADS(THREADS)
   begins[t] = begin;
   uint before = 0;
   if (tile > 0) {
-    for (int other = tile - 1;;) {
-      const uint word = LOAD_NOW(state + other * DIGITS + t);
-      if (word == 0) continue;
-      before += word & COUNT;
-      if (word & ALL) break;
-      --other;
+    // Four tiles at a time, so that their words are on the way together.
+    for (int other = tile - 1, more = 1; more;) {
+      uint word[4];
+#pragma unroll
+      for (int j = 0; j < 4; ++j) word[j] = other - j >= 0 ? LOAD_NOW(state + (other - j) * DIGITS + t) : 0;
+      int stop = 0;
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        stop |= word[j] == 0;
+        if (stop) continue;
+        before += word[j] & COUNT;
+        --other;
+        if (word[j] & ALL) more = 0, stop = 1;
+      }
     }
     STORE_NOW(state + tile * DIGITS + t, (before + own) | ALL);
   }

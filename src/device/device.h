@@ -172,6 +172,8 @@ class Device {
 
   Api api() const { return api_; }
   const Info& info() const { return info_; }
+  // The same device once more, with a stream of its own, for work that overlaps. Its buffers are its own as well.
+  std::unique_ptr<Device> again() const { return open(api_, ordinal_); }
 
   virtual Buffer allocate(size_t bytes) = 0;
   virtual PinnedMemory allocate_pinned(size_t bytes) = 0;
@@ -245,6 +247,7 @@ class Device {
 
   Api api_ = Api::cuda;
   Info info_;
+  int ordinal_ = 0;
 };
 
 inline Buffer::~Buffer() {

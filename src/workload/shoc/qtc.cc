@@ -13,10 +13,10 @@
 namespace nm::workload::shoc {
 namespace {
 
-constexpr double kSide = 20, kUnits = 1024;  // SHOC's square, and how finely a point's place is known
+constexpr double kSide = 20;  // SHOC's square
 
 // Groups of random size and radius, denser towards their middle, as SHOC draws them.
-std::vector<uint32_t> random_points(std::mt19937_64& random, size_t count) {
+std::vector<uint32_t> random_points(std::mt19937_64& random, size_t count, double units) {
   const auto uniform = [&] { return static_cast<double>(random() >> 11) / 9007199254740992.0; };
   std::vector<uint32_t> points;
   while (points.size() < count) {
@@ -26,7 +26,7 @@ std::vector<uint32_t> random_points(std::mt19937_64& random, size_t count) {
       const double r = uniform() * radius, angle = uniform() * 2 * std::numbers::pi;
       const double x = x0 + r * std::cos(angle), y = y0 + r * std::sin(angle);
       if (x < 0 || x >= kSide || y < 0 || y >= kSide) continue;
-      points.push_back(static_cast<uint32_t>(x * kUnits) | static_cast<uint32_t>(y * kUnits) << 16);
+      points.push_back(static_cast<uint32_t>(x * units) | static_cast<uint32_t>(y * units) << 16);
       --left;
     }
   }
@@ -117,18 +117,21 @@ void qtc(Run& run) {
   using Clock = std::chrono::steady_clock;
   device::Device& device = run.device();
   // SHOC's size 4 has a limit of 4 on the diameter; its size 5 has 26 Ki points.
-  const int count = run.pick(192, 16 << 10, 26 << 10);
-  const double diameter = run.pick(4, 4, 3) * kUnits;
+  const int count = run.pick(320, 16 << 10, 26 << 10);
+  // How finely a point's place is known. Coarsely at ci: many distances are equal, and their order matters.
+  const double units = run.pick(8, 1024, 1024), diameter = run.pick(4, 4, 3) * units;
   const auto limit = static_cast<uint32_t>(diameter * diameter);
-  const uint32_t threads = run.cuda() ? 256 : 64;
+  // The small one has several candidates a thread, and some beyond its shared memory, with few points too.
+  const uint32_t threads = run.pick(32, 256, 256);
+  const char* const variant = run.pick("small", "large", "large");
   const auto blocks = static_cast<uint32_t>(std::clamp(8 * run.info().multiprocessors, 1, count));
   const size_t bytes = static_cast<size_t>(count) * 4;
 
-  const std::vector<uint32_t> points = random_points(run.random(), static_cast<size_t>(count));
+  const std::vector<uint32_t> points = random_points(run.random(), static_cast<size_t>(count), units);
   std::vector<int> names(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) names[i] = i;
-  const device::Kernel candidates = device.kernel("qtc", "i32", "qtc_candidates");
-  const device::Kernel take = device.kernel("qtc", "i32", "qtc_take");
+  const device::Kernel candidates = device.kernel("qtc", variant, "qtc_candidates");
+  const device::Kernel take = device.kernel("qtc", variant, "qtc_take");
   const device::Buffer device_points[] = {device.allocate(bytes), device.allocate(bytes)};
   const device::Buffer device_names[] = {device.allocate(bytes), device.allocate(bytes)};
   const device::Buffer device_clusters = device.allocate(bytes), device_sizes = device.allocate(bytes);

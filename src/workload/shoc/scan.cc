@@ -10,13 +10,15 @@
 namespace nm::workload::shoc {
 namespace {
 
-constexpr uint32_t kThreads = 256, kTile = 16 * kThreads;
+constexpr uint32_t kThreads = 256;
 
 template <typename T>
 class Scan {
  public:
   Scan(Run& run, const char* variant, size_t n) : device_(run.device()), cuda_(run.cuda()), n_(static_cast<int>(n)) {
-    const auto tiles = static_cast<uint32_t>((n + kTile - 1) / kTile);
+    // Tiles of 32 KiB on CUDA, of 16 numbers a thread in OpenCL.
+    const uint32_t tile = cuda_ ? 128 * kThreads / sizeof(T) : 16 * kThreads;
+    const auto tiles = static_cast<uint32_t>((n + tile - 1) / tile);
     if (cuda_) {
       blocks_ = tiles;
       once_ = device_.kernel("scan", variant, "scan_once");
@@ -25,8 +27,8 @@ class Scan {
       return;
     }
     // As many chunks as keep the device busy, and no more than one block can scan.
-    const uint32_t wanted = std::clamp(8u * static_cast<uint32_t>(run.info().multiprocessors), 1u, kTile);
-    chunk_ = static_cast<int>((tiles + wanted - 1) / wanted * kTile);
+    const uint32_t wanted = std::clamp(8u * static_cast<uint32_t>(run.info().multiprocessors), 1u, tile);
+    chunk_ = static_cast<int>((tiles + wanted - 1) / wanted * tile);
     blocks_ = static_cast<uint32_t>((n + static_cast<size_t>(chunk_) - 1) / static_cast<size_t>(chunk_));
     sum_ = device_.kernel("scan", variant, "scan_sum");
     top_ = device_.kernel("scan", variant, "scan_top");
