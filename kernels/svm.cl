@@ -83,108 +83,161 @@ KERNEL void MAX_THREADS(THREADS)
 
 #define WORKERS 512
 
+// Numbers as unsigned ones of the same order, above an instance's number: the largest of many is the largest number, and
+// where it stands. 0 is less than any.
+DEVICE uint ordered(float x) {
+  const uint u = AS_UINT(x);
+  return u & 0x80000000u ? ~u : u | 0x80000000u;
+}
+DEVICE float unordered(uint u) { return AS_FLOAT(u & 0x80000000u ? u & 0x7fffffffu : ~u); }
+DEVICE ulong key_of(float x, int instance) { return (ulong)ordered(x) << 32 | (ulong)(uint)(instance + 1); }
+
+// The largest of all threads' keys, for every thread. `space`, of WORKERS, may be used again after the next barrier but
+// one.
+#ifdef __OPENCL_VERSION__
+DEVICE ulong largest(ulong key, SHARED_POINTER ulong* space) {
+  const int t = THREAD_X;
+  space[t] = key;
+  BARRIER();
+  for (int s = WORKERS / 2; s > 0; s /= 2) {
+    if (t < s && space[t + s] > space[t]) space[t] = space[t + s];
+    BARRIER();
+  }
+  return space[0];
+}
+#else
+DEVICE ulong largest_of_lanes(ulong key, int lanes) {
+#pragma unroll
+  for (int mask = 16; mask > 0; mask /= 2) {
+    if (mask >= lanes) continue;
+    const uint low = (uint)__nvvm_shfl_sync_bfly_i32(-1, (int)(uint)key, mask, 31);
+    const uint high = (uint)__nvvm_shfl_sync_bfly_i32(-1, (int)(uint)(key >> 32), mask, 31);
+    const ulong other = (ulong)high << 32 | low;
+    key = other > key ? other : key;
+  }
+  return key;
+}
+DEVICE ulong largest(ulong key, ulong* space) {
+  const int warps = WORKERS / 32;
+  key = largest_of_lanes(key, 32);
+  if (THREAD_X % 32 == 0) space[THREAD_X / 32] = key;
+  BARRIER();
+  return largest_of_lanes(space[THREAD_X % warps], warps);
+}
+#endif
+
 // Up to `rounds` steps of sequential minimal optimisation, by one block: of all pairs of instances that may move, the
 // first is the worst violator, the second promises the largest gain by second order (Fan, Chen and Lin, 2005; what
 // LIBSVM does), and the two multipliers move as far as they may.
 //   f_k = y_k - sum_j alpha_j y_j K_jk, whose largest value over those that may grow and smallest over those that may
-// shrink, in the sense of y alpha, differ by less than `tolerance` at the end. (No RESTRICT: threads read what others
-// wrote.)
-KERNEL void MAX_THREADS(WORKERS)
-    train(GLOBAL const float* RESTRICT matrix, GLOBAL const float* RESTRICT labels, GLOBAL double* alpha,
-          GLOBAL double* f, GLOBAL double* RESTRICT state, int n, int stride, double limit, double tolerance,
-          int rounds) {
-  SHARED double best[WORKERS];
-  SHARED double least[WORKERS];
-  SHARED int where[WORKERS];
-  SHARED double moved[1];
+// shrink, in the sense of y alpha, differ by less than `tolerance` at the end.
+// A thread has the f of `items` instances in registers, WORKERS apart, and reads two rows of the matrix a step. Which
+// pair is chosen is decided in single precision; what follows from it is in double.
+#define MOST 24
+DEVICE void train(GLOBAL const float* RESTRICT matrix, GLOBAL const float* RESTRICT labels, GLOBAL double* alpha,
+                  GLOBAL double* all_f, GLOBAL double* state, int n, int stride, double limit, double tolerance,
+                  int rounds, const int items, SHARED_POINTER ulong* space_a, SHARED_POINTER ulong* space_b,
+                  SHARED_POINTER ulong* space_c, SHARED_POINTER double* moved) {
   const int t = THREAD_X;
-  double step = 0.0;
-  int i = 0, j = 0;
-  int done = state[DONE] != 0.0;
-  int round = 0;
-  double gap = state[GAP];
+  double f[MOST];
+  float first_row[MOST], second_row[MOST];
+  uint grows = 0, shrinks = 0, positive = 0;  // a bit an item
+#pragma unroll
+  for (int s = 0; s < MOST; ++s) {
+    const int k = t + s * WORKERS;
+    f[s] = 0.0;
+    first_row[s] = second_row[s] = 0.0f;
+    if (s < items && k < n) {
+      f[s] = all_f[k];
+      const int up = labels[k] > 0.0f;
+      positive |= (uint)up << s;
+      grows |= (uint)(up ? alpha[k] < limit : alpha[k] > 0.0) << s;
+      shrinks |= (uint)(up ? alpha[k] > 0.0 : alpha[k] < limit) << s;
+    }
+  }
+  double step = 0.0, gap = state[GAP];
+  int done = state[DONE] != 0.0, round = 0;
   for (; round < rounds && !done; ++round) {
-    // The last step reaches every f, and the worst violator is found.
-    double top = -1e300;
-    int at = -1;
-    for (int k = t; k < n; k += WORKERS) {
-      double fk = f[k];
-      if (step != 0.0) {
-        fk -= step * ((double)matrix[(ulong)i * stride + k] - (double)matrix[(ulong)j * stride + k]);
-        f[k] = fk;
-      }
-      const int grows = labels[k] > 0.0f ? alpha[k] < limit : alpha[k] > 0.0;
-      if (grows && fk >= top) top = fk, at = k;
+    ulong key = 0;
+#pragma unroll
+    for (int s = 0; s < MOST; ++s) {
+      if (s >= items) continue;
+      f[s] -= step * ((double)first_row[s] - (double)second_row[s]);
+      const ulong own = grows >> s & 1 ? key_of((float)f[s], t + s * WORKERS) : 0;
+      key = own > key ? own : key;
     }
-    best[t] = top;
-    where[t] = at;
-    BARRIER_ALL();
-    for (int s = WORKERS / 2; s > 0; s /= 2) {
-      if (t < s && (best[t + s] > best[t] || (best[t + s] == best[t] && where[t + s] > where[t]))) {
-        best[t] = best[t + s];
-        where[t] = where[t + s];
-      }
-      BARRIER();
+    key = largest(key, space_a);
+    const int i = (int)(uint)key - 1;
+    const float worst = unordered((uint)(key >> 32));
+    GLOBAL const float* row = matrix + (ulong)(i < 0 ? 0 : i) * stride + t;
+#pragma unroll
+    for (int s = 0; s < MOST; ++s) {
+      if (s < items) first_row[s] = t + s * WORKERS < n ? row[s * WORKERS] : 0.0f;
     }
-    i = where[0];
-    const double worst = best[0];
-    BARRIER();
-
-    double gain = -1.0, low = 1e300;
-    at = -1;
-    for (int k = t; k < n; k += WORKERS) {
-      const int shrinks = labels[k] > 0.0f ? alpha[k] > 0.0 : alpha[k] < limit;
-      if (!shrinks || i < 0) continue;
-      const double fk = f[k], difference = worst - fk;
-      if (fk < low) low = fk;
-      if (difference > 0.0) {
-        double curve = 2.0 - 2.0 * (double)matrix[(ulong)i * stride + k];
-        curve = curve > 0.0 ? curve : 1e-12;
-        const double promised = difference * difference / curve;
-        if (promised >= gain) gain = promised, at = k;
-      }
+    ulong low = 0;
+    key = 0;
+#pragma unroll
+    for (int s = 0; s < MOST; ++s) {
+      if (s >= items || !(shrinks >> s & 1)) continue;
+      const float fs = (float)f[s], difference = worst - fs;
+      const ulong least = key_of(-fs, 0);
+      low = least > low ? least : low;
+      float curve = 2.0f - 2.0f * first_row[s];
+      curve = curve > 1e-6f ? curve : 1e-6f;
+      const ulong own = difference > 0.0f ? key_of(difference * difference / curve, t + s * WORKERS) : 0;
+      key = own > key ? own : key;
     }
-    best[t] = gain;
-    least[t] = low;
-    where[t] = at;
-    BARRIER();
-    for (int s = WORKERS / 2; s > 0; s /= 2) {
-      if (t < s) {
-        if (best[t + s] > best[t] || (best[t + s] == best[t] && where[t + s] > where[t])) {
-          best[t] = best[t + s];
-          where[t] = where[t + s];
-        }
-        if (least[t + s] < least[t]) least[t] = least[t + s];
-      }
-      BARRIER();
+    key = largest(key, space_b);
+    low = largest(low, space_c);
+    const int j = (int)(uint)key - 1;
+    gap = (double)worst + (double)unordered((uint)(low >> 32));
+    done = i < 0 || j < 0 || low == 0 || gap < tolerance;
+    row = matrix + (ulong)(j < 0 ? 0 : j) * stride + t;
+#pragma unroll
+    for (int s = 0; s < MOST; ++s) {
+      if (s < items) second_row[s] = t + s * WORKERS < n ? row[s * WORKERS] : 0.0f;
     }
-    j = where[0];
-    gap = worst - least[0];
-    done = i < 0 || j < 0 || gap < tolerance;
-    if (t == 0 && !done) {
-      double curve = 2.0 - 2.0 * (double)matrix[(ulong)i * stride + j];
-      curve = curve > 0.0 ? curve : 1e-12;
-      const double room_i = labels[i] > 0.0f ? limit - alpha[i] : alpha[i];
-      const double room_j = labels[j] > 0.0f ? alpha[j] : limit - alpha[j];
-      double free_step = (worst - f[j]) / curve;
-      free_step = free_step > room_i ? room_i : free_step;
-      free_step = free_step > room_j ? room_j : free_step;
-      // A bound that is reached is reached exactly.
-      alpha[i] = labels[i] > 0.0f ? (free_step == room_i ? limit : alpha[i] + free_step)
-                                  : (free_step == room_i ? 0.0 : alpha[i] - free_step);
-      alpha[j] = labels[j] > 0.0f ? (free_step == room_j ? 0.0 : alpha[j] - free_step)
-                                  : (free_step == room_j ? limit : alpha[j] + free_step);
-      moved[0] = free_step;
+    // The second's owner moves both. A bound that is reached is reached exactly.
+    if (!done && t == j % WORKERS) {
+      double of_j = 0.0, between = 0.0;
+#pragma unroll
+      for (int s = 0; s < MOST; ++s) {
+        if (s < items && s == j / WORKERS) of_j = f[s], between = (double)first_row[s];
+      }
+      double curve = 2.0 - 2.0 * between;
+      curve = curve > 1e-12 ? curve : 1e-12;
+      const int up_i = labels[i] > 0.0f, up_j = labels[j] > 0.0f;
+      const double room_i = up_i ? limit - alpha[i] : alpha[i], room_j = up_j ? alpha[j] : limit - alpha[j];
+      double far = ((double)worst - of_j) / curve;
+      far = far > room_i ? room_i : far;
+      far = far > room_j ? room_j : far;
+      const double new_i = far == room_i ? (up_i ? limit : 0.0) : up_i ? alpha[i] + far : alpha[i] - far;
+      const double new_j = far == room_j ? (up_j ? 0.0 : limit) : up_j ? alpha[j] - far : alpha[j] + far;
+      alpha[i] = new_i;
+      alpha[j] = new_j;
+      moved[0] = far;
+      moved[1] = new_i;
+      moved[2] = new_j;
     }
     BARRIER_ALL();
     step = done ? 0.0 : moved[0];
-    BARRIER();
-  }
-  // What the last step owes to f.
-  if (step != 0.0) {
-    for (int k = t; k < n; k += WORKERS) {
-      f[k] -= step * ((double)matrix[(ulong)i * stride + k] - (double)matrix[(ulong)j * stride + k]);
+    if (!done) {
+#pragma unroll
+      for (int which = 0; which < 2; ++which) {
+        const int k = which == 0 ? i : j;
+        if (t != k % WORKERS) continue;
+        const double now = moved[1 + which];
+        const int s = k / WORKERS;
+        const int up = positive >> s & 1;
+        grows = (grows & ~(1u << s)) | (uint)(up ? now < limit : now > 0.0) << s;
+        shrinks = (shrinks & ~(1u << s)) | (uint)(up ? now > 0.0 : now < limit) << s;
+      }
     }
+  }
+#pragma unroll
+  for (int s = 0; s < MOST; ++s) {
+    const int k = t + s * WORKERS;
+    if (s < items && k < n) all_f[k] = f[s] - step * ((double)first_row[s] - (double)second_row[s]);
   }
   if (t == 0 && round > 0) {
     state[ITERATIONS] += (double)(done ? round - 1 : round);
@@ -192,3 +245,21 @@ KERNEL void MAX_THREADS(WORKERS)
     state[DONE] = done ? 1.0 : 0.0;
   }
 }
+
+#define TRAIN(name, items)                                                                                         \
+  KERNEL void MAX_THREADS(WORKERS)                                                                                 \
+      name(GLOBAL const float* RESTRICT matrix, GLOBAL const float* RESTRICT labels, GLOBAL double* alpha,         \
+           GLOBAL double* f, GLOBAL double* state, int n, int stride, double limit, double tolerance, int rounds) { \
+    SHARED ulong space_a[WORKERS];                                                                                 \
+    SHARED ulong space_b[WORKERS];                                                                                 \
+    SHARED ulong space_c[WORKERS];                                                                                 \
+    SHARED double moved[3];                                                                                        \
+    train(matrix, labels, alpha, f, state, n, stride, limit, tolerance, rounds, items, space_a, space_b, space_c,  \
+          moved);                                                                                                  \
+  }
+
+// For up to WORKERS times as many instances.
+TRAIN(train_1, 1)
+TRAIN(train_4, 4)
+TRAIN(train_12, 12)
+TRAIN(train_24, 24)

@@ -25,7 +25,8 @@ def whole(path, seen):
 
 def literal(text):
     pieces = [text[i : i + PIECE] for i in range(0, len(text), PIECE)] or [""]
-    return "\n".join(f'R"__({piece})__"' for piece in pieces)
+    # "sv" has the length from the compiler; counting it in a constexpr would end at some 262,144 characters.
+    return "\n".join(f'R"__({piece})__"' for piece in pieces) + "sv"
 
 
 def main(sources, ptx, out):
@@ -42,7 +43,7 @@ def main(sources, ptx, out):
             rows.append(f'    {{"{name}", "{variant}", k_{name}_{variant}, k_{name}_cl}},\n')
     pathlib.Path(out).write_text(
         "// Made from kernels/ by table.py; edit the sources, not this.\n"
-        '#include "kernels/kernels.h"\n\nnamespace nm::kernels {\nnamespace {\n'
+        '#include "kernels/kernels.h"\n\nnamespace nm::kernels {\nnamespace {\nusing namespace std::string_view_literals;\n'
         + "".join(texts)
         + "constexpr Source kSources[] = {\n"
         + "".join(rows)
