@@ -36,11 +36,11 @@ class Trainer {
     state_ = device.allocate(sizeof(State));
     device.fill(matrix_, 0, 0xffffffff, matrix_.bytes());
     start_.assign(data.labels.begin(), data.labels.end());
-    matrix_kernel_ = device.kernel("svm", "dp", "kernel_matrix");
+    matrix_kernel_ = device.kernel("svm", "sp", "kernel_matrix");
     const size_t items = (data.instances + kWorkers - 1) / kWorkers;
     if (items > 24) throw device::Failure("Svm's training has room for 12,288 instances.");
-    const char* const train = items <= 1 ? "train_1" : items <= 4 ? "train_4" : items <= 12 ? "train_12" : "train_24";
-    train_kernel_ = device.kernel("svm", "dp", train);
+    const char* const variant = items <= 1 ? "items_1" : items <= 4 ? "items_4" : items <= 12 ? "items_12" : "items_24";
+    train_kernel_ = device.kernel("svm_train", variant, "train");
     // The pads' squares are zero, as their values are.
   }
 
