@@ -213,91 +213,96 @@ KERNEL void MAX_THREADS(THREADS)
   forces[i] = MAKE_FLOAT4(push * ex, push * ey, push * ez, 0.5f * a.w * here);
 }
 
-// Fourier transforms of whole lines of the grid in shared memory, several neighbouring lines a block.
+// Fourier transforms of whole lines of the grid in shared memory, several neighbouring lines a block. A grid has 1 << bits
+// points a side.
 #define LINES 8
-#define LONGEST 128  // and one more in memory, so that lines begin in different banks
+#define LONGEST 128
 
-// In place for the caller: from one array to the other and back, radix 2, in natural order at both ends (Stockham).
-// `turn` has the half circle exp(-2 pi i k / points).
-#define TRANSFORM(a, b, sign)                                                        \
-  for (int span = 1; span < points; span *= 2) {                                     \
-    for (int w = THREAD_X; w < LINES * points / 2; w += THREADS) {                   \
-      const int line = w / (points / 2), j = w % (points / 2), k = j % span;         \
-      const float2 factor = turn[k * (points / (2 * span))];                         \
-      const float2 p = a[line][j], q = a[line][j + points / 2];                      \
-      const float re = q.x * factor.x - (sign) * q.y * factor.y;                     \
-      const float im = q.y * factor.x + (sign) * q.x * factor.y;                     \
-      const int to = (j / span) * 2 * span + k;                                      \
-      b[line][to] = MAKE_FLOAT2(p.x + re, p.y + im);                                 \
-      b[line][to + span] = MAKE_FLOAT2(p.x - re, p.y - im);                          \
-    }                                                                                \
-    BARRIER();                                                                       \
-    for (int w = THREAD_X; w < LINES * points; w += THREADS) {                       \
-      a[w / points][w % points] = b[w / points][w % points];                         \
-    }                                                                                \
-    BARRIER();                                                                       \
+// A line has one more place than points, so that lines begin in different banks.
+#define SHARED_LINES SHARED float2 a[2][LINES][LONGEST + 1]
+
+// The work of a thread, one of `points` places of one of LINES lines after the other: along a line first, or across.
+#define FOR_ALONG(line, at) \
+  for (int w = THREAD_X, line = w >> bits, at = w & (points - 1); w < LINES << bits; \
+       w += THREADS, line = w >> bits, at = w & (points - 1))
+#define FOR_ACROSS(line, at)                                                     \
+  for (int w = THREAD_X, line = w % LINES, at = w / LINES; w < LINES << bits; \
+       w += THREADS, line = w % LINES, at = w / LINES)
+
+// Radix 2, in natural order at both ends (Stockham), from a[turned] to a[1 - turned] and back, `bits` times; turned says at the
+// end where the result is. `turn` has the half circle exp(-2 pi i k / points).
+#define TRANSFORM(sign)                                                         \
+  for (int stage = 0; stage < bits; ++stage) {                                  \
+    for (int w = THREAD_X; w < LINES << (bits - 1); w += THREADS) {             \
+      const int line = w >> (bits - 1), j = w & ((points >> 1) - 1);            \
+      const int k = j & ((1 << stage) - 1);                                     \
+      const float2 factor = turn[k << (bits - 1 - stage)];                      \
+      const float2 p = a[turned][line][j], q = a[turned][line][j + (points >> 1)];  \
+      const float re = q.x * factor.x - (sign) * q.y * factor.y;                \
+      const float im = q.y * factor.x + (sign) * q.x * factor.y;                \
+      const int to = 2 * j - k;                                                 \
+      a[1 - turned][line][to] = MAKE_FLOAT2(p.x + re, p.y + im);                  \
+      a[1 - turned][line][to + (1 << stage)] = MAKE_FLOAT2(p.x - re, p.y - im);   \
+    }                                                                           \
+    turned = 1 - turned;                                                            \
+    BARRIER();                                                                  \
   }
 
 // Lines along x, from charges: BLOCK_X * LINES is the first line.
 KERNEL void MAX_THREADS(THREADS)
     from_charges(GLOBAL const int* RESTRICT grid, GLOBAL float2* RESTRICT field, GLOBAL const float2* RESTRICT turn,
-                 int points) {
-  SHARED float2 a[LINES][LONGEST + 1];
-  SHARED float2 b[LINES][LONGEST + 1];
-  const int base = BLOCK_X * LINES * points;
-  for (int w = THREAD_X; w < LINES * points; w += THREADS) {
-    a[w / points][w % points] = MAKE_FLOAT2((float)grid[base + w] * (1.0f / CHARGE_UNITS), 0.0f);
-  }
+                 int bits) {
+  SHARED_LINES;
+  const int points = 1 << bits, base = BLOCK_X * LINES << bits;
+  int turned = 0;
+  FOR_ALONG(line, at) a[0][line][at] = MAKE_FLOAT2((float)grid[base + w] * (1.0f / CHARGE_UNITS), 0.0f);
   BARRIER();
-  TRANSFORM(a, b, 1.0f);
-  for (int w = THREAD_X; w < LINES * points; w += THREADS) field[base + w] = a[w / points][w % points];
+  TRANSFORM(1.0f);
+  FOR_ALONG(line, at) field[base + w] = a[turned][line][at];
 }
 
 // Back along x, to real numbers.
 KERNEL void MAX_THREADS(THREADS)
     to_potential(GLOBAL const float2* RESTRICT field, GLOBAL float* RESTRICT potential,
-                 GLOBAL const float2* RESTRICT turn, int points) {
-  SHARED float2 a[LINES][LONGEST + 1];
-  SHARED float2 b[LINES][LONGEST + 1];
-  const int base = BLOCK_X * LINES * points;
-  for (int w = THREAD_X; w < LINES * points; w += THREADS) a[w / points][w % points] = field[base + w];
+                 GLOBAL const float2* RESTRICT turn, int bits) {
+  SHARED_LINES;
+  const int points = 1 << bits, base = BLOCK_X * LINES << bits;
+  int turned = 0;
+  FOR_ALONG(line, at) a[0][line][at] = field[base + w];
   BARRIER();
-  TRANSFORM(a, b, -1.0f);
-  for (int w = THREAD_X; w < LINES * points; w += THREADS) potential[base + w] = a[w / points][w % points].x;
+  TRANSFORM(-1.0f);
+  FOR_ALONG(line, at) potential[base + w] = a[turned][line][at].x;
 }
 
 // Lines along y, in place. A block has neighbours in x: BLOCK_X counts them within a plane, BLOCK_Y planes.
 KERNEL void MAX_THREADS(THREADS)
-    along_y(GLOBAL float2* RESTRICT field, GLOBAL const float2* RESTRICT turn, int points, float sign) {
-  SHARED float2 a[LINES][LONGEST + 1];
-  SHARED float2 b[LINES][LONGEST + 1];
-  GLOBAL float2* at = field + BLOCK_Y * points * points + BLOCK_X * LINES;
-  for (int w = THREAD_X; w < LINES * points; w += THREADS) a[w % LINES][w / LINES] = at[w / LINES * points + w % LINES];
+    along_y(GLOBAL float2* RESTRICT field, GLOBAL const float2* RESTRICT turn, int bits, float sign) {
+  SHARED_LINES;
+  const int points = 1 << bits;
+  int turned = 0;
+  GLOBAL float2* from = field + (BLOCK_Y << 2 * bits) + BLOCK_X * LINES;
+  FOR_ACROSS(line, at) a[0][line][at] = from[(at << bits) + line];
   BARRIER();
-  TRANSFORM(a, b, sign);
-  for (int w = THREAD_X; w < LINES * points; w += THREADS) at[w / LINES * points + w % LINES] = a[w % LINES][w / LINES];
+  TRANSFORM(sign);
+  FOR_ACROSS(line, at) from[(at << bits) + line] = a[turned][line][at];
 }
 
 // Lines along z: there, times the influence of every wave, and back.
 KERNEL void MAX_THREADS(THREADS)
     solve(GLOBAL float2* RESTRICT field, GLOBAL const float* RESTRICT influence, GLOBAL const float2* RESTRICT turn,
-          int points) {
-  SHARED float2 a[LINES][LONGEST + 1];
-  SHARED float2 b[LINES][LONGEST + 1];
-  const int from = BLOCK_Y * points + BLOCK_X * LINES, plane = points * points;
-  for (int w = THREAD_X; w < LINES * points; w += THREADS) {
-    a[w % LINES][w / LINES] = field[from + w / LINES * plane + w % LINES];
+          int bits) {
+  SHARED_LINES;
+  const int points = 1 << bits, base = (BLOCK_Y << bits) + BLOCK_X * LINES;
+  int turned = 0;
+  FOR_ACROSS(line, at) a[0][line][at] = field[base + (at << 2 * bits) + line];
+  BARRIER();
+  TRANSFORM(1.0f);
+  FOR_ACROSS(line, at) {
+    const float g = influence[base + (at << 2 * bits) + line];
+    const float2 v = a[turned][line][at];
+    a[turned][line][at] = MAKE_FLOAT2(v.x * g, v.y * g);
   }
   BARRIER();
-  TRANSFORM(a, b, 1.0f);
-  for (int w = THREAD_X; w < LINES * points; w += THREADS) {
-    const float g = influence[from + w / LINES * plane + w % LINES];
-    const float2 v = a[w % LINES][w / LINES];
-    a[w % LINES][w / LINES] = MAKE_FLOAT2(v.x * g, v.y * g);
-  }
-  BARRIER();
-  TRANSFORM(a, b, -1.0f);
-  for (int w = THREAD_X; w < LINES * points; w += THREADS) {
-    field[from + w / LINES * plane + w % LINES] = a[w % LINES][w / LINES];
-  }
+  TRANSFORM(-1.0f);
+  FOR_ACROSS(line, at) field[base + (at << 2 * bits) + line] = a[turned][line][at];
 }

@@ -1,6 +1,7 @@
 #include "workload/apps/md_device.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace nm::workload::apps {
@@ -72,6 +73,9 @@ MdDevice::MdDevice(device::Device& device, const MdSystem& s, int first, int own
   pairs_ = device.kernel("molecules", "sp", "pairs");
   if (!far) return;
 
+  if (grid_ > 128 || grid_ < 8 || (grid_ & (grid_ - 1)) != 0) {
+    throw device::Failure("MolecularDynamics has transforms for 8, 16, 32, 64 and 128 points a side.");
+  }
   const size_t points = static_cast<size_t>(grid_) * static_cast<size_t>(grid_) * static_cast<size_t>(grid_);
   charges_ = device.allocate(points * sizeof(int));
   field_ = device.allocate(points * 2 * sizeof(float));
@@ -112,14 +116,15 @@ void MdDevice::near() {
 void MdDevice::far() {
   const auto points = static_cast<uint32_t>(grid_);
   const uint32_t groups = points / kLines, lines = points * points / kLines;
+  const int bits = std::countr_zero(points);
   const float scale = static_cast<float>(grid_) / box_;
   device_.fill(charges_, 0, 0, charges_.bytes());
   device_.launch(spread_, {blocks_for(4 * atoms_, kThreads)}, {kThreads}, positions_, charges_, atoms_, grid_, scale);
-  device_.launch(from_charges_, {lines}, {kThreads}, charges_, field_, turn_, grid_);
-  device_.launch(along_y_, {groups, points}, {kThreads}, field_, turn_, grid_, 1.0f);
-  device_.launch(solve_, {groups, points}, {kThreads}, field_, influence_, turn_, grid_);
-  device_.launch(along_y_, {groups, points}, {kThreads}, field_, turn_, grid_, -1.0f);
-  device_.launch(to_potential_, {lines}, {kThreads}, field_, potential_, turn_, grid_);
+  device_.launch(from_charges_, {lines}, {kThreads}, charges_, field_, turn_, bits);
+  device_.launch(along_y_, {groups, points}, {kThreads}, field_, turn_, bits, 1.0f);
+  device_.launch(solve_, {groups, points}, {kThreads}, field_, influence_, turn_, bits);
+  device_.launch(along_y_, {groups, points}, {kThreads}, field_, turn_, bits, -1.0f);
+  device_.launch(to_potential_, {lines}, {kThreads}, field_, potential_, turn_, bits);
   device_.launch(interpolate_, {blocks_for(atoms_, kThreads)}, {kThreads}, positions_, potential_, far_, atoms_, grid_,
                  scale);
 }
