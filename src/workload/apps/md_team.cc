@@ -20,8 +20,10 @@ struct alignas(128) Slot {
 
 class Team {
  public:
-  Team(const OpenDevice& open, const MdSystem& start, int threads, int legs, int steps, double dt, double hottest)
+  Team(const OpenDevice& open, device::Device& pinned, const MdSystem& start, int threads, int legs, int steps,
+       double dt, double hottest)
       : open_(open),
+        pinned_(pinned),
         threads_(threads),
         legs_(legs),
         steps_(steps),
@@ -31,16 +33,15 @@ class Team {
         slots_(static_cast<size_t>(threads)),
         barrier_(threads) {
     run_.last = start;
+    run_.early = start.position;
   }
 
   MdRun run() {
+    const auto bytes = static_cast<size_t>(run_.last.atoms) * sizeof(Float4);
+    const device::PinnedMemory atoms = pinned_.allocate_pinned(bytes), far = pinned_.allocate_pinned(bytes);
+    atoms_ = atoms.as<Float4>().data();
+    far_ = far.as<Float4>().data();
     {
-      // Pinned memory belongs to a device; one more than the threads' holds what they share.
-      const auto device = open_();
-      const auto bytes = static_cast<size_t>(run_.last.atoms) * sizeof(Float4);
-      const device::PinnedMemory atoms = device->allocate_pinned(bytes), far = device->allocate_pinned(bytes);
-      atoms_ = atoms.as<Float4>().data();
-      far_ = far.as<Float4>().data();
       std::vector<std::jthread> workers;
       for (int t = 0; t < threads_; ++t) workers.emplace_back([this, t] { work(t); });
     }
@@ -144,6 +145,10 @@ class Team {
         kick();
         kinetic();
         if (hottest_ > 0) cool(slot, base, force.size());
+        if (leg * steps_ + step + 1 == kEarly) {
+          const auto from = s.position.begin() + static_cast<ptrdiff_t>(base);
+          std::copy_n(from, force.size(), run_.early.begin() + static_cast<ptrdiff_t>(base));
+        }
       }
       meet();
       if (t == 0) run_.seconds.push_back(std::chrono::duration<double>(Clock::now() - begin).count());
@@ -173,6 +178,7 @@ class Team {
   }
 
   const OpenDevice& open_;
+  device::Device& pinned_;
   const int threads_, legs_, steps_;
   const double dt_, hottest_, self_energy_;
   MdRun run_;
@@ -186,9 +192,9 @@ class Team {
 
 }  // namespace
 
-MdRun run_team(const OpenDevice& open, const MdSystem& start, int threads, int legs, int steps, double dt,
-               double hottest) {
-  return Team(open, start, threads, legs, steps, dt, hottest).run();
+MdRun run_team(const OpenDevice& open, device::Device& pinned, const MdSystem& start, int threads, int legs, int steps,
+               double dt, double hottest) {
+  return Team(open, pinned, start, threads, legs, steps, dt, hottest).run();
 }
 
 }  // namespace nm::workload::apps

@@ -17,13 +17,16 @@ struct MdRun {
   std::vector<double> energy;   // of the whole system, after every step and at first
   double kinetic = 0;           // at the end
   MdSystem last;
+  std::vector<Vector3> early;  // positions after kEarly steps
 };
+
+constexpr int kEarly = 3;
 
 using OpenDevice = std::function<std::unique_ptr<device::Device>()>;
 
 // `legs` legs of `steps` steps of `dt` fs. `hottest`, if it is above zero: velocities are scaled down to that many
-// kelvin after every step that is hotter.
-MdRun run_team(const OpenDevice& open, const MdSystem& start, int threads, int legs, int steps, double dt,
-               double hottest);
+// kelvin after every step that is hotter. `pinned` gives the memory in which shares meet.
+MdRun run_team(const OpenDevice& open, device::Device& pinned, const MdSystem& start, int threads, int legs, int steps,
+               double dt, double hottest);
 
 }  // namespace nm::workload::apps
