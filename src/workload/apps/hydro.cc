@@ -48,28 +48,68 @@ std::vector<int> by_column(const std::vector<std::array<int, N>>& rows) {
   return table;
 }
 
-std::vector<int> corners_of_nodes(const HydroMesh& mesh) {
+// The mesh in pieces: elements, and then the nodes all of whose elements were there. A piece's nodes need elements no
+// farther back than `ring`.
+struct Pieces {
+  struct Piece {
+    int element, element_end, node, node_end;
+  };
+  std::vector<Piece> pieces;
+  int ring = 0;
+};
+
+Pieces pieces_of(const HydroMesh& mesh, int elements) {
+  const auto nodes = static_cast<size_t>(mesh.nodes);
+  std::vector<int> first(nodes, mesh.elements), last(nodes, -1);
+  for (int e = 0; e < mesh.elements; ++e) {
+    for (const int corner : mesh.corners[static_cast<size_t>(e)]) {
+      const auto node = static_cast<size_t>(corner);
+      first[node] = std::min(first[node], e);
+      last[node] = std::max(last[node], e);
+    }
+  }
+  Pieces result;
+  int node = 0;
+  for (int e = 0; e < mesh.elements; e += elements) {
+    const int end = std::min(e + elements, mesh.elements), from = node;
+    int needed = e;
+    for (; node < mesh.nodes && last[static_cast<size_t>(node)] < end; ++node) {
+      needed = std::min(needed, first[static_cast<size_t>(node)]);
+    }
+    result.pieces.push_back({e, end, from, node});
+    result.ring = std::max(result.ring, end - needed);
+  }
+  return result;
+}
+
+std::vector<int> corners_of_nodes(const HydroMesh& mesh, int ring) {
   const auto nodes = static_cast<size_t>(mesh.nodes), elements = static_cast<size_t>(mesh.elements);
+  const auto slots = static_cast<size_t>(ring);
   std::vector<int> table(8 * nodes, -1);
   std::vector<uint8_t> filled(nodes);
   for (size_t e = 0; e < elements; ++e) {
     for (size_t c = 0; c < 8; ++c) {
       const auto node = static_cast<size_t>(mesh.corners[e][c]);
-      table[filled[node]++ * nodes + node] = static_cast<int>(c * elements + e);
+      table[filled[node]++ * nodes + node] = static_cast<int>(c * slots + e % slots);
     }
   }
   return table;
 }
 
+uint32_t blocks_for(int work, uint32_t threads) { return (static_cast<uint32_t>(work) + threads - 1) / threads; }
+
 class Simulation {
  public:
-  Simulation(device::Device& device, const HydroMesh& mesh) : device_(device), mesh_(mesh) {
+  Simulation(device::Device& device, const HydroMesh& mesh, const char* variant, uint32_t threads, int planes)
+      : device_(device),
+        mesh_(mesh),
+        force_threads_(threads),
+        pieces_(pieces_of(mesh, planes > 0 ? planes * mesh.side * mesh.side : mesh.elements)) {
     const auto n = static_cast<size_t>(mesh.elements), nodes = static_cast<size_t>(mesh.nodes);
-    blocks_ = (static_cast<uint32_t>(n) + kThreads - 1) / kThreads;
-    node_blocks_ = (static_cast<uint32_t>(nodes) + kThreads - 1) / kThreads;
+    blocks_ = blocks_for(mesh.elements, kThreads);
     corners_ = device.upload(by_column(mesh.corners));
     neighbours_ = device.upload(by_column(mesh.neighbours));
-    gather_ = device.upload(corners_of_nodes(mesh));
+    gather_ = device.upload(corners_of_nodes(mesh, pieces_.ring));
     planes_ = device.upload(mesh.planes);
     mass_ = device.upload(mesh.mass);
     volume_0_ = device.upload(mesh.volume);
@@ -78,18 +118,18 @@ class Simulation {
                               &jump_xi_, &jump_eta_, &jump_zeta_, &size_xi_, &size_eta_, &size_zeta_}) {
       *b = device.allocate(n * 8);
     }
-    for (device::Buffer* b : {&fx_, &fy_, &fz_}) *b = device.allocate(8 * n * 8);
+    for (device::Buffer* b : {&fx_, &fy_, &fz_}) *b = device.allocate(8 * static_cast<size_t>(pieces_.ring) * 8);
     courant_ = device.allocate(blocks_ * 8);
     hydro_ = device.allocate(blocks_ * 8);
     state_ = device.allocate(sizeof(State));
     ones_.assign(n, 1.0);
     start_energy_.assign(n, 0.0);
     start_energy_[0] = mesh.blast;
-    next_step_ = device.kernel("hydro", "dp", "next_step");
-    forces_ = device.kernel("hydro", "dp", "forces");
-    nodes_ = device.kernel("hydro", "dp", "nodes");
-    kinematics_ = device.kernel("hydro", "dp", "kinematics");
-    material_ = device.kernel("hydro", "dp", "material");
+    next_step_ = device.kernel("hydro", variant, "next_step");
+    forces_ = device.kernel("hydro", variant, "forces");
+    nodes_ = device.kernel("hydro", variant, "nodes");
+    kinematics_ = device.kernel("hydro", variant, "kinematics");
+    material_ = device.kernel("hydro", variant, "material");
   }
 
   // The state of the beginning goes to the device. What a cycle computes is filled with NaN.
@@ -109,18 +149,30 @@ class Simulation {
     }
   }
 
-  void cycle() {
+  void cycle(std::vector<std::unique_ptr<device::Mark>>* marks = nullptr) {
+    const auto mark = [&] {
+      if (marks) marks->push_back(device_.mark());
+    };
+    mark();
     const int n = mesh_.elements;
     device_.launch(next_step_, {1}, {kStepThreads}, state_, courant_, hydro_, static_cast<int>(blocks_));
-    device_.launch(forces_, {blocks_}, {kThreads}, state_, corners_, x_, y_, z_, vx_, vy_, vz_, volume_0_, volume_,
-                   pressure_, viscosity_, sound_, fx_, fy_, fz_, n);
-    device_.launch(nodes_, {node_blocks_}, {kThreads}, state_, gather_, planes_, mass_, fx_, fy_, fz_, x_, y_, z_, vx_,
-                   vy_, vz_, mesh_.nodes);
+    mark();
+    for (const Pieces::Piece& p : pieces_.pieces) {
+      device_.launch(forces_, {blocks_for(p.element_end - p.element, force_threads_)}, {force_threads_}, state_,
+                     corners_, x_, y_, z_, vx_, vy_, vz_, volume_0_, volume_, pressure_, viscosity_, sound_, fx_, fy_,
+                     fz_, n, p.element, p.element_end, pieces_.ring);
+      mark();
+      device_.launch(nodes_, {blocks_for(p.node_end - p.node, kThreads)}, {kThreads}, state_, gather_, planes_, mass_,
+                     fx_, fy_, fz_, x_, y_, z_, vx_, vy_, vz_, mesh_.nodes, p.node, p.node_end);
+    }
+    mark();
     device_.launch(kinematics_, {blocks_}, {kThreads}, state_, corners_, x_, y_, z_, vx_, vy_, vz_, volume_0_,
                    new_volume_, length_, growth_, jump_xi_, jump_eta_, jump_zeta_, size_xi_, size_eta_, size_zeta_, n);
+    mark();
     device_.launch(material_, {blocks_}, {kThreads}, state_, neighbours_, new_volume_, length_, growth_, jump_xi_,
                    jump_eta_, jump_zeta_, size_xi_, size_eta_, size_zeta_, volume_, energy_, pressure_, viscosity_,
                    sound_, courant_, hydro_, n);
+    mark();
   }
 
   State state() {
@@ -154,7 +206,8 @@ class Simulation {
   const HydroMesh& mesh_;
   State start_{};
   std::vector<double> ones_, start_energy_;
-  uint32_t blocks_ = 0, node_blocks_ = 0;
+  uint32_t force_threads_, blocks_ = 0;
+  Pieces pieces_;
   device::Buffer corners_, neighbours_, gather_, planes_, mass_, volume_0_, x_, y_, z_, vx_, vy_, vz_, volume_, energy_,
       pressure_, viscosity_, sound_, new_volume_, length_, growth_, jump_xi_, jump_eta_, jump_zeta_, size_xi_,
       size_eta_, size_zeta_, fx_, fy_, fz_, courant_, hydro_, state_;
@@ -263,7 +316,7 @@ void measure(Run& run, const Case& c) {
   using Clock = std::chrono::steady_clock;
   device::Device& device = run.device();
   const HydroMesh mesh = hydro_mesh(c.side, c.side);
-  Simulation simulation(device, mesh);
+  Simulation simulation(device, mesh, "dp", kThreads, 0);
   const std::string name = std::string("/") + std::to_string(c.side), of = ", N = " + std::to_string(c.side);
   const auto figure = [&](const char* metric, const char* unit, bool higher, bool pcie) {
     return Figure{metric + name, unit, higher, pcie, metric, static_cast<double>(c.side), "elements a side"};
@@ -305,6 +358,51 @@ void measure(Run& run, const Case& c) {
   }
 }
 
+void trials(Run& run, int side) {
+  const HydroMesh mesh = hydro_mesh(side, side);
+  struct Trial {
+    const char* variant;
+    uint32_t threads;
+    int planes;
+  };
+  for (const Trial& t : {Trial{"dp", 128, 0},
+                         {"t64", 64, 0},
+                         {"m3", 128, 0},
+                         {"m4", 128, 0},
+                         {"t64m6", 64, 0},
+                         {"dp", 128, 2},
+                         {"dp", 128, 4},
+                         {"dp", 128, 8},
+                         {"dp", 128, 12},
+                         {"m3", 128, 5}}) {
+    Simulation simulation(run.device(), mesh, t.variant, t.threads, t.planes);
+    if (t.planes == 0) {
+      simulation.reset();
+      std::vector<std::unique_ptr<device::Mark>> marks;
+      for (int i = 0; i < 10; ++i) simulation.cycle(&marks);
+      const char* const names[] = {"next_step", "forces", "nodes", "kinematics", "material"};
+      for (size_t k = 0; k < 5; ++k) {
+        std::vector<double> us;
+        for (size_t i = 3; i < 10; ++i) {
+          us.push_back(1e6 * run.device().seconds_between(*marks[6 * i + k], *marks[6 * i + k + 1]));
+        }
+        run.sample({std::string("trial_us_") + names[k] + "_" + t.variant + "/" + std::to_string(side), "us", false},
+                   us);
+      }
+    }
+    std::vector<double> seconds;
+    for (int pass = -1; pass < 5; ++pass) {
+      simulation.reset();
+      const auto begin = run.device().mark();
+      for (int i = 0; i < 40; ++i) simulation.cycle();
+      const auto end = run.device().mark();
+      if (pass >= 0) seconds.push_back(run.device().seconds_between(*begin, *end));
+    }
+    run.sample({std::string("trial_") + t.variant + "_" + std::to_string(t.planes) + "/" + std::to_string(side), "z/s"},
+               rates(40.0 * mesh.elements, seconds));
+  }
+}
+
 }  // namespace
 
 void hydro(Run& run) {
@@ -321,6 +419,8 @@ void hydro(Run& run) {
       break;
     case Size::gpu:
       measure(run, {150, 100, 100, 16, 0});
+      trials(run, 150);
+      trials(run, 90);
       break;
   }
 }

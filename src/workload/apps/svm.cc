@@ -3,8 +3,8 @@
 // sequential minimal optimisation, thousands of steps that each read two rows of it, is bound by latency. The papers
 // measure 1,800 to 6,000 instances of 5,000 features.
 //
-// `svm_kernel_matrix` counts the products' operations. `svm_train` is instances by second, from data on the device to
-// multipliers on the device; `_pcie` from data on the host to multipliers on the host.
+// `svm_kernel_matrix` counts the products' operations, `svm_steps` the training's steps. `svm_train` is instances by
+// second, from data on the device to multipliers on the device; `_pcie` from data on the host to multipliers on the host.
 #include <algorithm>
 #include <cmath>
 
@@ -206,6 +206,11 @@ void measure(Run& run, size_t instances, size_t features, bool with_libsvm) {
                trainer.matrix();
                converged = trainer.train() && converged;
              })));
+  std::vector<double> steps;
+  for (const double seconds : run.wall_seconds([&] { converged = trainer.train() && converged; })) {
+    steps.push_back(trainer.state().iterations / seconds);
+  }
+  run.sample(figure("svm_steps", "steps/s", false), steps);
   std::vector<double> alpha, f;
   run.sample(figure("svm_train_pcie", "instances/s", true), rates(n, run.wall_seconds([&] {
                trainer.upload(values.data());
