@@ -1,7 +1,7 @@
 // Hydro: the Sedov blast by explicit Lagrangian hydrodynamics on hexahedra, in double precision: what LULESH, a proxy
 // of shock hydrodynamics codes, computes, cycle for cycle, so that its published energies of the origin are the check.
-// Some kilobytes move for every element and cycle, and few of them twice: bound by memory where the mesh is large, and
-// by the five launches of a cycle where it is small. The papers measure it for 30 to 150 elements a side.
+// About a kilobyte moves for every element and cycle: bound by memory where the mesh is large, and by the five launches
+// of a cycle where it is small. The papers measure it for 30 to 150 elements a side.
 //
 // `hydro_fom` is LULESH's figure of merit, elements times cycles by second, with everything on the device. `_pcie` and
 // `hydro_elapsed` are for a whole run as an application makes it: the state goes there, the step's length comes back
@@ -11,14 +11,13 @@
 #include <cmath>
 #include <optional>
 
+#include "workload/apps/hydro_device.h"
 #include "workload/apps/hydro_mesh.h"
 #include "workload/apps/hydro_reference.h"
 #include "workload/apps/programs.h"
 
 namespace nm::workload::apps {
 namespace {
-
-constexpr uint32_t kThreads = 128, kStepThreads = 256;
 
 // What LULESH 2.0 documents for whole runs; the energy to seven digits.
 struct Published {
@@ -29,193 +28,8 @@ constexpr Published kPublished[] = {{5, 72, 7.853665e+03},    {10, 231, 2.720531
                                     {45, 1477, 4.234875e+05}, {50, 1662, 5.124778e+05}, {70, 2402, 9.417145e+05},
                                     {90, 3145, 1.482403e+06}};
 
-// As the kernels have it: step, time, cycle, whether the end is reached, the end.
-struct State {
-  double dt, time, cycle, stopped, end;
-};
-
-struct Solution {
-  std::vector<double> x, y, z, vx, vy, vz, energy, volume;
-};
-
-// A table of rows, one column after the other: neighbouring threads read neighbouring words.
-template <size_t N>
-std::vector<int> by_column(const std::vector<std::array<int, N>>& rows) {
-  std::vector<int> table(rows.size() * N);
-  for (size_t r = 0; r < rows.size(); ++r) {
-    for (size_t c = 0; c < N; ++c) table[c * rows.size() + r] = rows[r][c];
-  }
-  return table;
-}
-
-// The mesh in pieces: elements, and then the nodes all of whose elements were there. A piece's nodes need elements no
-// farther back than `ring`.
-struct Pieces {
-  struct Piece {
-    int element, element_end, node, node_end;
-  };
-  std::vector<Piece> pieces;
-  int ring = 0;
-};
-
-Pieces pieces_of(const HydroMesh& mesh, int elements) {
-  const auto nodes = static_cast<size_t>(mesh.nodes);
-  std::vector<int> first(nodes, mesh.elements), last(nodes, -1);
-  for (int e = 0; e < mesh.elements; ++e) {
-    for (const int corner : mesh.corners[static_cast<size_t>(e)]) {
-      const auto node = static_cast<size_t>(corner);
-      first[node] = std::min(first[node], e);
-      last[node] = std::max(last[node], e);
-    }
-  }
-  Pieces result;
-  int node = 0;
-  for (int e = 0; e < mesh.elements; e += elements) {
-    const int end = std::min(e + elements, mesh.elements), from = node;
-    int needed = e;
-    for (; node < mesh.nodes && last[static_cast<size_t>(node)] < end; ++node) {
-      needed = std::min(needed, first[static_cast<size_t>(node)]);
-    }
-    result.pieces.push_back({e, end, from, node});
-    result.ring = std::max(result.ring, end - needed);
-  }
-  return result;
-}
-
-std::vector<int> corners_of_nodes(const HydroMesh& mesh, int ring) {
-  const auto nodes = static_cast<size_t>(mesh.nodes), elements = static_cast<size_t>(mesh.elements);
-  const auto slots = static_cast<size_t>(ring);
-  std::vector<int> table(8 * nodes, -1);
-  std::vector<uint8_t> filled(nodes);
-  for (size_t e = 0; e < elements; ++e) {
-    for (size_t c = 0; c < 8; ++c) {
-      const auto node = static_cast<size_t>(mesh.corners[e][c]);
-      table[filled[node]++ * nodes + node] = static_cast<int>(c * slots + e % slots);
-    }
-  }
-  return table;
-}
-
-uint32_t blocks_for(int work, uint32_t threads) { return (static_cast<uint32_t>(work) + threads - 1) / threads; }
-
-class Simulation {
- public:
-  Simulation(device::Device& device, const HydroMesh& mesh, const char* variant, uint32_t threads, int planes)
-      : device_(device),
-        mesh_(mesh),
-        force_threads_(threads),
-        pieces_(pieces_of(mesh, planes > 0 ? planes * mesh.side * mesh.side : mesh.elements)) {
-    const auto n = static_cast<size_t>(mesh.elements), nodes = static_cast<size_t>(mesh.nodes);
-    blocks_ = blocks_for(mesh.elements, kThreads);
-    corners_ = device.upload(by_column(mesh.corners));
-    neighbours_ = device.upload(by_column(mesh.neighbours));
-    gather_ = device.upload(corners_of_nodes(mesh, pieces_.ring));
-    planes_ = device.upload(mesh.planes);
-    mass_ = device.upload(mesh.mass);
-    volume_0_ = device.upload(mesh.volume);
-    for (device::Buffer* b : {&x_, &y_, &z_, &vx_, &vy_, &vz_}) *b = device.allocate(nodes * 8);
-    for (device::Buffer* b : {&volume_, &energy_, &pressure_, &viscosity_, &sound_, &new_volume_, &length_, &growth_,
-                              &jump_xi_, &jump_eta_, &jump_zeta_, &size_xi_, &size_eta_, &size_zeta_}) {
-      *b = device.allocate(n * 8);
-    }
-    for (device::Buffer* b : {&fx_, &fy_, &fz_}) *b = device.allocate(8 * static_cast<size_t>(pieces_.ring) * 8);
-    courant_ = device.allocate(blocks_ * 8);
-    hydro_ = device.allocate(blocks_ * 8);
-    state_ = device.allocate(sizeof(State));
-    ones_.assign(n, 1.0);
-    start_energy_.assign(n, 0.0);
-    start_energy_[0] = mesh.blast;
-    next_step_ = device.kernel("hydro", variant, "next_step");
-    forces_ = device.kernel("hydro", variant, "forces");
-    nodes_ = device.kernel("hydro", variant, "nodes");
-    kinematics_ = device.kernel("hydro", variant, "kinematics");
-    material_ = device.kernel("hydro", variant, "material");
-  }
-
-  // The state of the beginning goes to the device. What a cycle computes is filled with NaN.
-  void reset() {
-    start_ = {mesh_.first_step, 0, 0, 0, kHydroEnd};
-    device_.write(state_, 0, &start_, sizeof start_, false);
-    device_.write(x_, 0, mesh_.x.data(), x_.bytes(), false);
-    device_.write(y_, 0, mesh_.y.data(), y_.bytes(), false);
-    device_.write(z_, 0, mesh_.z.data(), z_.bytes(), false);
-    device_.write(volume_, 0, ones_.data(), volume_.bytes(), false);
-    device_.write(energy_, 0, start_energy_.data(), energy_.bytes(), false);
-    for (const device::Buffer* b : {&vx_, &vy_, &vz_, &pressure_, &viscosity_, &sound_})
-      device_.fill(*b, 0, 0, b->bytes());
-    for (const device::Buffer* b : {&new_volume_, &length_, &growth_, &jump_xi_, &jump_eta_, &jump_zeta_, &size_xi_,
-                                    &size_eta_, &size_zeta_, &fx_, &fy_, &fz_, &courant_, &hydro_}) {
-      device_.fill(*b, 0, 0xffffffff, b->bytes());
-    }
-  }
-
-  void cycle(std::vector<std::unique_ptr<device::Mark>>* marks = nullptr) {
-    const auto mark = [&] {
-      if (marks) marks->push_back(device_.mark());
-    };
-    mark();
-    const int n = mesh_.elements;
-    device_.launch(next_step_, {1}, {kStepThreads}, state_, courant_, hydro_, static_cast<int>(blocks_));
-    mark();
-    for (const Pieces::Piece& p : pieces_.pieces) {
-      device_.launch(forces_, {blocks_for(p.element_end - p.element, force_threads_)}, {force_threads_}, state_,
-                     corners_, x_, y_, z_, vx_, vy_, vz_, volume_0_, volume_, pressure_, viscosity_, sound_, fx_, fy_,
-                     fz_, n, p.element, p.element_end, pieces_.ring);
-      mark();
-      device_.launch(nodes_, {blocks_for(p.node_end - p.node, kThreads)}, {kThreads}, state_, gather_, planes_, mass_,
-                     fx_, fy_, fz_, x_, y_, z_, vx_, vy_, vz_, mesh_.nodes, p.node, p.node_end);
-    }
-    mark();
-    device_.launch(kinematics_, {blocks_}, {kThreads}, state_, corners_, x_, y_, z_, vx_, vy_, vz_, volume_0_,
-                   new_volume_, length_, growth_, jump_xi_, jump_eta_, jump_zeta_, size_xi_, size_eta_, size_zeta_, n);
-    mark();
-    device_.launch(material_, {blocks_}, {kThreads}, state_, neighbours_, new_volume_, length_, growth_, jump_xi_,
-                   jump_eta_, jump_zeta_, size_xi_, size_eta_, size_zeta_, volume_, energy_, pressure_, viscosity_,
-                   sound_, courant_, hydro_, n);
-    mark();
-  }
-
-  State state() {
-    State now{};
-    device_.read(state_, 0, &now, sizeof now);
-    return now;
-  }
-
-  Solution solution() {
-    const auto n = static_cast<size_t>(mesh_.elements), nodes = static_cast<size_t>(mesh_.nodes);
-    return {device_.download<double>(x_, nodes),  device_.download<double>(y_, nodes),
-            device_.download<double>(z_, nodes),  device_.download<double>(vx_, nodes),
-            device_.download<double>(vy_, nodes), device_.download<double>(vz_, nodes),
-            device_.download<double>(energy_, n), device_.download<double>(volume_, n)};
-  }
-
-  // What an application does: there, cycle by cycle, and back. Ends after `limit` cycles, or at the end.
-  State whole_run(int limit, Solution* out) {
-    reset();
-    State now{};
-    do {
-      cycle();
-      now = state();
-    } while (now.cycle < limit && now.time < kHydroEnd);
-    *out = solution();
-    return now;
-  }
-
- private:
-  device::Device& device_;
-  const HydroMesh& mesh_;
-  State start_{};
-  std::vector<double> ones_, start_energy_;
-  uint32_t force_threads_, blocks_ = 0;
-  Pieces pieces_;
-  device::Buffer corners_, neighbours_, gather_, planes_, mass_, volume_0_, x_, y_, z_, vx_, vy_, vz_, volume_, energy_,
-      pressure_, viscosity_, sound_, new_volume_, length_, growth_, jump_xi_, jump_eta_, jump_zeta_, size_xi_,
-      size_eta_, size_zeta_, fx_, fy_, fz_, courant_, hydro_, state_;
-  device::Kernel next_step_, forces_, nodes_, kinematics_, material_;
-};
-
 // Internal and kinetic energy, by that of the beginning.
-double total_energy(const HydroMesh& mesh, const Solution& s) {
+double total_energy(const HydroMesh& mesh, const HydroSolution& s) {
   double sum = 0;
   for (size_t e = 0; e < s.energy.size(); ++e) sum += s.energy[e] * mesh.volume[e];
   for (size_t i = 0; i < s.vx.size(); ++i) {
@@ -226,7 +40,7 @@ double total_energy(const HydroMesh& mesh, const Solution& s) {
 
 // The blast knows no difference between x, y and z; the kernels treat them in different orders. LULESH asks for 1e-8 of
 // the energies, which are up to the origin's; positions are of the order of 1.
-void check_symmetry(Run& run, const std::string& name, const HydroMesh& mesh, const Solution& s) {
+void check_symmetry(Run& run, const std::string& name, const HydroMesh& mesh, const HydroSolution& s) {
   double worst = 0, worst_energy = 0;
   const auto see = [](double& most, double d) { most = d <= most ? most : std::isnan(d) ? INFINITY : d; };
   for (int k = 0; k <= mesh.side; ++k) {
@@ -248,7 +62,7 @@ void check_symmetry(Run& run, const std::string& name, const HydroMesh& mesh, co
 
 // The first elements of the device's mesh, and all others at rest: a blast goes no farther than the reference's mesh in
 // so few cycles, or the reference's own rim is not at rest.
-void check_with_reference(Run& run, const std::string& name, const HydroMesh& mesh, const Solution& s, int cycles,
+void check_with_reference(Run& run, const std::string& name, const HydroMesh& mesh, const HydroSolution& s, int cycles,
                           int box) {
   const HydroMesh small = hydro_mesh(box, mesh.side);
   HydroReference reference(small);
@@ -293,8 +107,8 @@ void check_with_reference(Run& run, const std::string& name, const HydroMesh& me
   }
 }
 
-void check_with_published(Run& run, const std::string& name, const HydroMesh& mesh, const Solution& s,
-                          const State& state) {
+void check_with_published(Run& run, const std::string& name, const HydroMesh& mesh, const HydroSolution& s,
+                          const HydroState& state) {
   const auto found = std::find_if(std::begin(kPublished), std::end(kPublished),
                                   [&](const Published& p) { return p.side == mesh.side; });
   if (found == std::end(kPublished)) throw device::Failure("There is no published energy for this mesh.");
@@ -316,7 +130,7 @@ void measure(Run& run, const Case& c) {
   using Clock = std::chrono::steady_clock;
   device::Device& device = run.device();
   const HydroMesh mesh = hydro_mesh(c.side, c.side);
-  Simulation simulation(device, mesh, "dp", kThreads, 0);
+  HydroDevice simulation(device, mesh, "dp", kHydroThreads, 0);
   const std::string name = std::string("/") + std::to_string(c.side), of = ", N = " + std::to_string(c.side);
   const auto figure = [&](const char* metric, const char* unit, bool higher, bool pcie) {
     return Figure{metric + name, unit, higher, pcie, metric, static_cast<double>(c.side), "elements a side"};
@@ -334,8 +148,8 @@ void measure(Run& run, const Case& c) {
   run.sample(figure("hydro_fom", "z/s", true, false), rates_on_device);
 
   std::vector<double> elapsed, rates_of_runs;
-  Solution solution;
-  State last{};
+  HydroSolution solution;
+  HydroState last{};
   const int limit = c.cycles > 0 ? c.cycles : 1 << 30, samples = c.elapsed > 0 ? c.elapsed : run.passes();
   for (int pass = -1; pass < samples; ++pass) {
     const auto begin = Clock::now();
@@ -375,7 +189,7 @@ void trials(Run& run, int side) {
                          {"dp", 128, 8},
                          {"dp", 128, 12},
                          {"m3", 128, 5}}) {
-    Simulation simulation(run.device(), mesh, t.variant, t.threads, t.planes);
+    HydroDevice simulation(run.device(), mesh, t.variant, t.threads, t.planes);
     if (t.planes == 0) {
       simulation.reset();
       std::vector<std::unique_ptr<device::Mark>> marks;
