@@ -147,6 +147,7 @@ int main(int argc, char** argv) {
   }
   if (*list_verb) return list(output);
 
+  settings.ordinal = ordinal;
   settings.size = size == "ci" ? Size::ci : size == "shoc" ? Size::shoc : Size::gpu;
   std::vector<Program> chosen;
   for (const std::string& name : names) {

@@ -32,6 +32,7 @@ struct Settings {
   Size size = Size::ci;
   int passes = 0;  // 0: as many as suit the size
   uint64_t seed = 1;
+  int ordinal = 0;  // which of the API's devices
 };
 
 class Run {
@@ -43,6 +44,10 @@ class Run {
 
   device::Device& device() { return device_; }
   const device::Info& info() const { return device_.info(); }
+  // The same device once more: a thread's own way to it.
+  std::unique_ptr<device::Device> open_another() const {
+    return device::Device::open(device_.api(), settings_.ordinal);
+  }
   bool cuda() const { return device_.api() == device::Api::cuda; }
   Size size() const { return settings_.size; }
   int passes() const { return passes_; }

@@ -1,7 +1,7 @@
 // Hydro: the Sedov blast by explicit Lagrangian hydrodynamics on hexahedra, in double precision: what LULESH, a proxy
 // of shock hydrodynamics codes, computes, cycle for cycle, so that its published energies of the origin are the check.
-// Some kilobytes move for every element and cycle, and few of them twice: bound by memory where the mesh is large, and
-// by the five launches of a cycle where it is small. The papers measure it for 30 to 150 elements a side.
+// About a kilobyte moves for every element and cycle: bound by memory where the mesh is large, and by the five launches
+// of a cycle where it is small. The papers measure it for 30 to 150 elements a side.
 //
 // `hydro_fom` is LULESH's figure of merit, elements times cycles by second, with everything on the device. `_pcie` and
 // `hydro_elapsed` are for a whole run as an application makes it: the state goes there, the step's length comes back
@@ -11,14 +11,13 @@
 #include <cmath>
 #include <optional>
 
+#include "workload/apps/hydro_device.h"
 #include "workload/apps/hydro_mesh.h"
 #include "workload/apps/hydro_reference.h"
 #include "workload/apps/programs.h"
 
 namespace nm::workload::apps {
 namespace {
-
-constexpr uint32_t kThreads = 128, kStepThreads = 256;
 
 // What LULESH 2.0 documents for whole runs; the energy to seven digits.
 struct Published {
@@ -29,140 +28,8 @@ constexpr Published kPublished[] = {{5, 72, 7.853665e+03},    {10, 231, 2.720531
                                     {45, 1477, 4.234875e+05}, {50, 1662, 5.124778e+05}, {70, 2402, 9.417145e+05},
                                     {90, 3145, 1.482403e+06}};
 
-// As the kernels have it: step, time, cycle, whether the end is reached, the end.
-struct State {
-  double dt, time, cycle, stopped, end;
-};
-
-struct Solution {
-  std::vector<double> x, y, z, vx, vy, vz, energy, volume;
-};
-
-// A table of rows, one column after the other: neighbouring threads read neighbouring words.
-template <size_t N>
-std::vector<int> by_column(const std::vector<std::array<int, N>>& rows) {
-  std::vector<int> table(rows.size() * N);
-  for (size_t r = 0; r < rows.size(); ++r) {
-    for (size_t c = 0; c < N; ++c) table[c * rows.size() + r] = rows[r][c];
-  }
-  return table;
-}
-
-std::vector<int> corners_of_nodes(const HydroMesh& mesh) {
-  const auto nodes = static_cast<size_t>(mesh.nodes), elements = static_cast<size_t>(mesh.elements);
-  std::vector<int> table(8 * nodes, -1);
-  std::vector<uint8_t> filled(nodes);
-  for (size_t e = 0; e < elements; ++e) {
-    for (size_t c = 0; c < 8; ++c) {
-      const auto node = static_cast<size_t>(mesh.corners[e][c]);
-      table[filled[node]++ * nodes + node] = static_cast<int>(c * elements + e);
-    }
-  }
-  return table;
-}
-
-class Simulation {
- public:
-  Simulation(device::Device& device, const HydroMesh& mesh) : device_(device), mesh_(mesh) {
-    const auto n = static_cast<size_t>(mesh.elements), nodes = static_cast<size_t>(mesh.nodes);
-    blocks_ = (static_cast<uint32_t>(n) + kThreads - 1) / kThreads;
-    node_blocks_ = (static_cast<uint32_t>(nodes) + kThreads - 1) / kThreads;
-    corners_ = device.upload(by_column(mesh.corners));
-    neighbours_ = device.upload(by_column(mesh.neighbours));
-    gather_ = device.upload(corners_of_nodes(mesh));
-    planes_ = device.upload(mesh.planes);
-    mass_ = device.upload(mesh.mass);
-    volume_0_ = device.upload(mesh.volume);
-    for (device::Buffer* b : {&x_, &y_, &z_, &vx_, &vy_, &vz_}) *b = device.allocate(nodes * 8);
-    for (device::Buffer* b : {&volume_, &energy_, &pressure_, &viscosity_, &sound_, &new_volume_, &length_, &growth_,
-                              &jump_xi_, &jump_eta_, &jump_zeta_, &size_xi_, &size_eta_, &size_zeta_}) {
-      *b = device.allocate(n * 8);
-    }
-    for (device::Buffer* b : {&fx_, &fy_, &fz_}) *b = device.allocate(8 * n * 8);
-    courant_ = device.allocate(blocks_ * 8);
-    hydro_ = device.allocate(blocks_ * 8);
-    state_ = device.allocate(sizeof(State));
-    ones_.assign(n, 1.0);
-    start_energy_.assign(n, 0.0);
-    start_energy_[0] = mesh.blast;
-    next_step_ = device.kernel("hydro", "dp", "next_step");
-    forces_ = device.kernel("hydro", "dp", "forces");
-    nodes_ = device.kernel("hydro", "dp", "nodes");
-    kinematics_ = device.kernel("hydro", "dp", "kinematics");
-    material_ = device.kernel("hydro", "dp", "material");
-  }
-
-  // The state of the beginning goes to the device. What a cycle computes is filled with NaN.
-  void reset() {
-    start_ = {mesh_.first_step, 0, 0, 0, kHydroEnd};
-    device_.write(state_, 0, &start_, sizeof start_, false);
-    device_.write(x_, 0, mesh_.x.data(), x_.bytes(), false);
-    device_.write(y_, 0, mesh_.y.data(), y_.bytes(), false);
-    device_.write(z_, 0, mesh_.z.data(), z_.bytes(), false);
-    device_.write(volume_, 0, ones_.data(), volume_.bytes(), false);
-    device_.write(energy_, 0, start_energy_.data(), energy_.bytes(), false);
-    for (const device::Buffer* b : {&vx_, &vy_, &vz_, &pressure_, &viscosity_, &sound_})
-      device_.fill(*b, 0, 0, b->bytes());
-    for (const device::Buffer* b : {&new_volume_, &length_, &growth_, &jump_xi_, &jump_eta_, &jump_zeta_, &size_xi_,
-                                    &size_eta_, &size_zeta_, &fx_, &fy_, &fz_, &courant_, &hydro_}) {
-      device_.fill(*b, 0, 0xffffffff, b->bytes());
-    }
-  }
-
-  void cycle() {
-    const int n = mesh_.elements;
-    device_.launch(next_step_, {1}, {kStepThreads}, state_, courant_, hydro_, static_cast<int>(blocks_));
-    device_.launch(forces_, {blocks_}, {kThreads}, state_, corners_, x_, y_, z_, vx_, vy_, vz_, volume_0_, volume_,
-                   pressure_, viscosity_, sound_, fx_, fy_, fz_, n);
-    device_.launch(nodes_, {node_blocks_}, {kThreads}, state_, gather_, planes_, mass_, fx_, fy_, fz_, x_, y_, z_, vx_,
-                   vy_, vz_, mesh_.nodes);
-    device_.launch(kinematics_, {blocks_}, {kThreads}, state_, corners_, x_, y_, z_, vx_, vy_, vz_, volume_0_,
-                   new_volume_, length_, growth_, jump_xi_, jump_eta_, jump_zeta_, size_xi_, size_eta_, size_zeta_, n);
-    device_.launch(material_, {blocks_}, {kThreads}, state_, neighbours_, new_volume_, length_, growth_, jump_xi_,
-                   jump_eta_, jump_zeta_, size_xi_, size_eta_, size_zeta_, volume_, energy_, pressure_, viscosity_,
-                   sound_, courant_, hydro_, n);
-  }
-
-  State state() {
-    State now{};
-    device_.read(state_, 0, &now, sizeof now);
-    return now;
-  }
-
-  Solution solution() {
-    const auto n = static_cast<size_t>(mesh_.elements), nodes = static_cast<size_t>(mesh_.nodes);
-    return {device_.download<double>(x_, nodes),  device_.download<double>(y_, nodes),
-            device_.download<double>(z_, nodes),  device_.download<double>(vx_, nodes),
-            device_.download<double>(vy_, nodes), device_.download<double>(vz_, nodes),
-            device_.download<double>(energy_, n), device_.download<double>(volume_, n)};
-  }
-
-  // What an application does: there, cycle by cycle, and back. Ends after `limit` cycles, or at the end.
-  State whole_run(int limit, Solution* out) {
-    reset();
-    State now{};
-    do {
-      cycle();
-      now = state();
-    } while (now.cycle < limit && now.time < kHydroEnd);
-    *out = solution();
-    return now;
-  }
-
- private:
-  device::Device& device_;
-  const HydroMesh& mesh_;
-  State start_{};
-  std::vector<double> ones_, start_energy_;
-  uint32_t blocks_ = 0, node_blocks_ = 0;
-  device::Buffer corners_, neighbours_, gather_, planes_, mass_, volume_0_, x_, y_, z_, vx_, vy_, vz_, volume_, energy_,
-      pressure_, viscosity_, sound_, new_volume_, length_, growth_, jump_xi_, jump_eta_, jump_zeta_, size_xi_,
-      size_eta_, size_zeta_, fx_, fy_, fz_, courant_, hydro_, state_;
-  device::Kernel next_step_, forces_, nodes_, kinematics_, material_;
-};
-
 // Internal and kinetic energy, by that of the beginning.
-double total_energy(const HydroMesh& mesh, const Solution& s) {
+double total_energy(const HydroMesh& mesh, const HydroSolution& s) {
   double sum = 0;
   for (size_t e = 0; e < s.energy.size(); ++e) sum += s.energy[e] * mesh.volume[e];
   for (size_t i = 0; i < s.vx.size(); ++i) {
@@ -173,7 +40,7 @@ double total_energy(const HydroMesh& mesh, const Solution& s) {
 
 // The blast knows no difference between x, y and z; the kernels treat them in different orders. LULESH asks for 1e-8 of
 // the energies, which are up to the origin's; positions are of the order of 1.
-void check_symmetry(Run& run, const std::string& name, const HydroMesh& mesh, const Solution& s) {
+void check_symmetry(Run& run, const std::string& name, const HydroMesh& mesh, const HydroSolution& s) {
   double worst = 0, worst_energy = 0;
   const auto see = [](double& most, double d) { most = d <= most ? most : std::isnan(d) ? INFINITY : d; };
   for (int k = 0; k <= mesh.side; ++k) {
@@ -195,7 +62,7 @@ void check_symmetry(Run& run, const std::string& name, const HydroMesh& mesh, co
 
 // The first elements of the device's mesh, and all others at rest: a blast goes no farther than the reference's mesh in
 // so few cycles, or the reference's own rim is not at rest.
-void check_with_reference(Run& run, const std::string& name, const HydroMesh& mesh, const Solution& s, int cycles,
+void check_with_reference(Run& run, const std::string& name, const HydroMesh& mesh, const HydroSolution& s, int cycles,
                           int box) {
   const HydroMesh small = hydro_mesh(box, mesh.side);
   HydroReference reference(small);
@@ -240,8 +107,8 @@ void check_with_reference(Run& run, const std::string& name, const HydroMesh& me
   }
 }
 
-void check_with_published(Run& run, const std::string& name, const HydroMesh& mesh, const Solution& s,
-                          const State& state) {
+void check_with_published(Run& run, const std::string& name, const HydroMesh& mesh, const HydroSolution& s,
+                          const HydroState& state) {
   const auto found = std::find_if(std::begin(kPublished), std::end(kPublished),
                                   [&](const Published& p) { return p.side == mesh.side; });
   if (found == std::end(kPublished)) throw device::Failure("There is no published energy for this mesh.");
@@ -263,7 +130,7 @@ void measure(Run& run, const Case& c) {
   using Clock = std::chrono::steady_clock;
   device::Device& device = run.device();
   const HydroMesh mesh = hydro_mesh(c.side, c.side);
-  Simulation simulation(device, mesh);
+  HydroDevice simulation(device, mesh, "dp", kHydroThreads, 0);
   const std::string name = std::string("/") + std::to_string(c.side), of = ", N = " + std::to_string(c.side);
   const auto figure = [&](const char* metric, const char* unit, bool higher, bool pcie) {
     return Figure{metric + name, unit, higher, pcie, metric, static_cast<double>(c.side), "elements a side"};
@@ -281,8 +148,8 @@ void measure(Run& run, const Case& c) {
   run.sample(figure("hydro_fom", "z/s", true, false), rates_on_device);
 
   std::vector<double> elapsed, rates_of_runs;
-  Solution solution;
-  State last{};
+  HydroSolution solution;
+  HydroState last{};
   const int limit = c.cycles > 0 ? c.cycles : 1 << 30, samples = c.elapsed > 0 ? c.elapsed : run.passes();
   for (int pass = -1; pass < samples; ++pass) {
     const auto begin = Clock::now();
@@ -305,6 +172,51 @@ void measure(Run& run, const Case& c) {
   }
 }
 
+void trials(Run& run, int side) {
+  const HydroMesh mesh = hydro_mesh(side, side);
+  struct Trial {
+    const char* variant;
+    uint32_t threads;
+    int planes;
+  };
+  for (const Trial& t : {Trial{"dp", 128, 0},
+                         {"t64", 64, 0},
+                         {"m3", 128, 0},
+                         {"m4", 128, 0},
+                         {"t64m6", 64, 0},
+                         {"dp", 128, 2},
+                         {"dp", 128, 4},
+                         {"dp", 128, 8},
+                         {"dp", 128, 12},
+                         {"m3", 128, 5}}) {
+    HydroDevice simulation(run.device(), mesh, t.variant, t.threads, t.planes);
+    if (t.planes == 0) {
+      simulation.reset();
+      std::vector<std::unique_ptr<device::Mark>> marks;
+      for (int i = 0; i < 10; ++i) simulation.cycle(&marks);
+      const char* const names[] = {"next_step", "forces", "nodes", "kinematics", "material"};
+      for (size_t k = 0; k < 5; ++k) {
+        std::vector<double> us;
+        for (size_t i = 3; i < 10; ++i) {
+          us.push_back(1e6 * run.device().seconds_between(*marks[6 * i + k], *marks[6 * i + k + 1]));
+        }
+        run.sample({std::string("trial_us_") + names[k] + "_" + t.variant + "/" + std::to_string(side), "us", false},
+                   us);
+      }
+    }
+    std::vector<double> seconds;
+    for (int pass = -1; pass < 5; ++pass) {
+      simulation.reset();
+      const auto begin = run.device().mark();
+      for (int i = 0; i < 40; ++i) simulation.cycle();
+      const auto end = run.device().mark();
+      if (pass >= 0) seconds.push_back(run.device().seconds_between(*begin, *end));
+    }
+    run.sample({std::string("trial_") + t.variant + "_" + std::to_string(t.planes) + "/" + std::to_string(side), "z/s"},
+               rates(40.0 * mesh.elements, seconds));
+  }
+}
+
 }  // namespace
 
 void hydro(Run& run) {
@@ -321,6 +233,8 @@ void hydro(Run& run) {
       break;
     case Size::gpu:
       measure(run, {150, 100, 100, 16, 0});
+      trials(run, 150);
+      trials(run, 90);
       break;
   }
 }

@@ -7,6 +7,7 @@
 
 namespace nm::workload::apps {
 
+constexpr double kHydroEnd = 1e-2;         // seconds that a whole run covers
 constexpr int kSymmetry = -1, kFree = -2;  // neighbours that are no elements
 
 struct HydroMesh {

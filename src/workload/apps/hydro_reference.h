@@ -7,8 +7,6 @@
 
 namespace nm::workload::apps {
 
-constexpr double kHydroEnd = 1e-2;  // seconds that a whole run covers
-
 class HydroReference {
  public:
   explicit HydroReference(HydroMesh mesh);

@@ -7,5 +7,6 @@ namespace nm::workload::apps {
 
 void hydro(Run& run);
 void svm(Run& run);
+void molecular_dynamics(Run& run);
 
 }  // namespace nm::workload::apps

@@ -8,13 +8,14 @@
 namespace nm::workload::apps {
 
 struct LibsvmResult {
-  double objective = 0;  // of the dual, to be minimised
-  size_t support_vectors = 0, at_bound = 0;
-  std::vector<double> decisions;  // of `points`; above zero: label 1
+  std::vector<double> alpha;  // of all instances
+  double constant = 0;        // of the decision; above zero: label 1
 };
 
 bool has_libsvm();
+// `matrix`: the kernel's values, `data.stride` a row. Empty: libsvm computes them itself, in double precision, which
+// takes it a microsecond and more each.
 LibsvmResult train_by_libsvm(const SvmData& data, double gamma, double c, double tolerance,
-                             const std::vector<size_t>& points);
+                             const std::vector<float>& matrix);
 
 }  // namespace nm::workload::apps
