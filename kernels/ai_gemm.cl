@@ -77,7 +77,11 @@ DEVICE void store_pair(GLOBAL void* c, GLOBAL const float* bias, GLOBAL const fl
 #define TILE_M (WARPS_M * WARP_M)
 #define TILE_N (WARPS_N * WARP_N)
 #define THREADS (32 * WARPS_M * WARPS_N)
+#ifdef VARIANT_conv
+#define STAGES 3  // two blocks fit a multiprocessor
+#else
 #define STAGES 4
+#endif
 #define ROW 128  // bytes of a tile's row
 #define STAGE_BYTES ((TILE_M + TILE_N) * ROW)
 #define TILE_K (ROW / (int)sizeof(ELEMENT))

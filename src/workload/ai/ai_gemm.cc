@@ -49,14 +49,7 @@ void product(Run& run, std::string_view precision, const std::string& metric, in
   std::vector<double> reference(rows.size() * size);
   in_parallel(rows.size(), [&](size_t r) {
     const float* const a = values[0].data() + rows[r] * size;
-    for (size_t j = 0; j < size; ++j) {
-      const float* const b = values[1].data() + j * size;
-      double sums[4] = {};
-      for (size_t k = 0; k < size; k += 4) {
-        for (size_t e = 0; e < 4; ++e) sums[e] += static_cast<double>(a[k + e]) * static_cast<double>(b[k + e]);
-      }
-      reference[r * size + j] = sums[0] + sums[1] + sums[2] + sums[3];
-    }
+    for (size_t j = 0; j < size; ++j) reference[r * size + j] = dot(a, values[1].data() + j * size, size);
   });
   std::vector<float> result;
   for (const size_t row : rows) {

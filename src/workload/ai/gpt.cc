@@ -171,11 +171,7 @@ std::vector<std::vector<double>> Gpt::reference(const std::vector<int>& tokens) 
       std::vector<double> row(k);
       for (size_t i = part * 64; i < std::min(n, part * 64 + 64); ++i) {
         for (size_t j = 0; j < k; ++j) row[j] = w.at(i * k + j);
-        for (size_t p = 0; p < count; ++p) {
-          double sum = 0;
-          for (size_t j = 0; j < k; ++j) sum += row[j] * x[p][j];
-          y[p][i] = sum;
-        }
+        for (size_t p = 0; p < count; ++p) y[p][i] = dot(row.data(), x[p].data(), k);
       }
     });
     return y;

@@ -5,6 +5,9 @@
 
 namespace nm::workload::ai {
 
+void attention(Run& run);
+void bert_layer(Run& run);
+void conv_block(Run& run);
 void gemm(Run& run);
 void gpt_decode(Run& run);
 void gpt_prefill(Run& run);
