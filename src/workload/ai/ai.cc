@@ -12,6 +12,7 @@ std::span<const Program> ai_suite() {
       {"AiConvBlock", "ai", -1, true, "3 x 3 convolution, batch norm, residual and ReLU at the shapes of ResNet-50", ai::conv_block},
       {"AiGptPrefill", "ai", -1, true, "a language model reads a prompt", ai::gpt_prefill},
       {"AiGptDecode", "ai", -1, true, "a language model answers, token by token, a kernel an operation", ai::gpt_decode},
+      {"AiTrainStep", "ai", -1, true, "training a transformer: forward, backward, AdamW", ai::train_step},
   };
   return kPrograms;
 }
