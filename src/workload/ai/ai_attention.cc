@@ -1,5 +1,5 @@
-// AiAttention: softmax(Q Kᵀ / √d) V for every head, fused, in bf16, with heads of 64 and 128, whole and causal. Bound by
-// arithmetic on the tensor cores, and by the exponentials between the two products. Rows of the result are compared
+// AiAttention: softmax(Q Kᵀ / √d) V for every head, fused, in bf16, with heads of 64 and 128, whole and causal. Bound
+// by arithmetic on the tensor cores, and by the exponentials between the two products. Rows of the result are compared
 // with the same in double precision.
 #include <cmath>
 
@@ -20,8 +20,15 @@ void attend(Run& run, int width, bool causal) {
                v = random_bf16(run, count, 1.7320508f);
   const device::Buffer out = poisoned(run, count * 2);
   Attention attention(run, width);
-  const AttentionShape shape{.batch = batch, .length = length, .heads = heads, .group = 1, .width = width,
-                             .q_stride = stride, .kv_stride = stride, .out_stride = stride, .causal = causal};
+  const AttentionShape shape{.batch = batch,
+                             .length = length,
+                             .heads = heads,
+                             .group = 1,
+                             .width = width,
+                             .q_stride = stride,
+                             .kv_stride = stride,
+                             .out_stride = stride,
+                             .causal = causal};
   const int repeats = run.pick(1, 10, 1);
   const auto seconds = run.device_seconds([&] {
     for (int i = 0; i < repeats; ++i) attention(q.data, k.data, v.data, out, shape);
@@ -66,7 +73,8 @@ void attend(Run& run, int width, bool causal) {
   std::vector<float> result;
   for (const Row& row : rows) {
     const auto line = download_bf16(
-        run, out, (row.batch * static_cast<size_t>(length) + row.query) * static_cast<size_t>(stride) + row.head * d, d);
+        run, out, (row.batch * static_cast<size_t>(length) + row.query) * static_cast<size_t>(stride) + row.head * d,
+        d);
     result.insert(result.end(), line.begin(), line.end());
   }
   // The weights are rounded to bf16 before the second product, the result after it: 2⁻⁸ at most, each; an average of

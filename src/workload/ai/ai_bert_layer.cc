@@ -33,7 +33,8 @@ void linear(const Rows& x, const Tensor& w, const Vector& bias, Rows& y) {
     std::vector<double> row(k);
     for (size_t i = part * 32; i < std::min(n, part * 32 + 32); ++i) {
       for (size_t j = 0; j < k; ++j) row[j] = w.at(i * k + j);
-      for (size_t r = 0; r < x.size(); ++r) y[r][i] = static_cast<double>(bias.values[i]) + dot(row.data(), x[r].data(), k);
+      for (size_t r = 0; r < x.size(); ++r)
+        y[r][i] = static_cast<double>(bias.values[i]) + dot(row.data(), x[r].data(), k);
     }
   });
 }
@@ -72,16 +73,26 @@ void bert_layer(Run& run) {
   std::vector<float> floats(count(rows, hidden));
   for (size_t i = 0; i < floats.size(); ++i) floats[i] = input.values.bf16(static_cast<uint32_t>(i));
   const device::Buffer x = device.upload(floats);
-  const device::Buffer qkv = poisoned(run, count(rows, 3 * hidden) * 2), attended = poisoned(run, count(rows, hidden) * 2),
-                       sum = poisoned(run, count(rows, hidden) * 4), middle = poisoned(run, count(rows, hidden) * 4),
-                       middle_bf16 = poisoned(run, count(rows, hidden) * 2), inner = poisoned(run, count(rows, ffn) * 2),
-                       out = poisoned(run, count(rows, hidden) * 4), out_bf16 = poisoned(run, count(rows, hidden) * 2);
+  const device::Buffer qkv = poisoned(run, count(rows, 3 * hidden) * 2),
+                       attended = poisoned(run, count(rows, hidden) * 2), sum = poisoned(run, count(rows, hidden) * 4),
+                       middle = poisoned(run, count(rows, hidden) * 4),
+                       middle_bf16 = poisoned(run, count(rows, hidden) * 2),
+                       inner = poisoned(run, count(rows, ffn) * 2), out = poisoned(run, count(rows, hidden) * 4),
+                       out_bf16 = poisoned(run, count(rows, hidden) * 2);
   Gemm gemm(run, "bf16");
   Attention attention(run, 64);
   const device::Kernel norm = device.kernel("ai_bert", "sp", "layer_norm");
-  const AttentionShape shape{.batch = batch, .length = length, .heads = heads, .group = 1, .width = 64,
-                             .q_stride = 3 * hidden, .kv_stride = 3 * hidden, .out_stride = hidden,
-                             .q_offset = 0, .k_offset = hidden, .v_offset = 2 * hidden};
+  const AttentionShape shape{.batch = batch,
+                             .length = length,
+                             .heads = heads,
+                             .group = 1,
+                             .width = 64,
+                             .q_stride = 3 * hidden,
+                             .kv_stride = 3 * hidden,
+                             .out_stride = hidden,
+                             .q_offset = 0,
+                             .k_offset = hidden,
+                             .v_offset = 2 * hidden};
   const auto tall = static_cast<uint32_t>(rows);
   const auto layer = [&] {
     gemm(input.data, qkv_w.data, qkv, rows, 3 * hidden, hidden, kBias, {.bias = &qkv_b.data});
@@ -125,7 +136,8 @@ void bert_layer(Run& run) {
       }
       for (double& s : score) total += s = std::exp(s - most);
       for (size_t j = 0; j < whole.size(); ++j) {
-        for (size_t i = 0; i < 64; ++i) mixed[c][head * 64 + i] += score[j] / total * projected[j][2 * h + head * 64 + i];
+        for (size_t i = 0; i < 64; ++i)
+          mixed[c][head * 64 + i] += score[j] / total * projected[j][2 * h + head * 64 + i];
       }
     }
   });

@@ -1,7 +1,7 @@
 // AiConvBlock: a 3 × 3 convolution with its batch norm (folded into a scale and a bias a channel), the residual added
 // and ReLU, in one kernel: an implicit product of matrices over an NHWC image in bf16, at the four shapes of ResNet-50.
-// Bound by arithmetic on the tensor cores. Pixels of the result, corners among them, are compared with the sum in double
-// precision.
+// Bound by arithmetic on the tensor cores. Pixels of the result, corners among them, are compared with the sum in
+// double precision.
 #include <cmath>
 
 #include "workload/ai/gemm.h"
@@ -39,7 +39,8 @@ void convolve(Run& run, int batch, int side, int channels) {
       }
     }
   });
-  const std::string metric = "ai_conv_" + std::to_string(side) + "x" + std::to_string(side) + "x" + std::to_string(channels);
+  const std::string metric =
+      "ai_conv_" + std::to_string(side) + "x" + std::to_string(side) + "x" + std::to_string(channels);
   run.sample({metric, "TFLOPS"}, rates(2.0 * repeats * pixels * channels * k / 1e12, seconds));
 
   std::vector<size_t> chosen;

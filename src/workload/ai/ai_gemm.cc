@@ -1,7 +1,7 @@
-// AiGemm: square products C = A · Bᵀ of random matrices, as linear layers make them: bf16 in and out with sums in single
-// precision, tf32 and fp32. Bound by arithmetic: on CUDA bf16 and tf32 by the tensor cores. Rows of the result are
-// compared with sums in double precision; the inputs are exact in their type, so all error is that of the sums, and of
-// rounding the result.
+// AiGemm: square products C = A · Bᵀ of random matrices, as linear layers make them: bf16 in and out with sums in
+// single precision, tf32 and fp32. Bound by arithmetic: on CUDA bf16 and tf32 by the tensor cores. Rows of the result
+// are compared with sums in double precision; the inputs are exact in their type, so all error is that of the sums, and
+// of rounding the result.
 #include <cmath>
 
 #include "workload/ai/gemm.h"
@@ -22,7 +22,8 @@ void product(Run& run, std::string_view precision, const std::string& metric, in
     const Tensor tensor = random_bf16(run, size * size, 1.0f);
     values[i].resize(size * size);
     in_parallel(size, [&](size_t row) {
-      for (size_t j = row * size; j < (row + 1) * size; ++j) values[i][j] = tensor.values.bf16(static_cast<uint32_t>(j));
+      for (size_t j = row * size; j < (row + 1) * size; ++j)
+        values[i][j] = tensor.values.bf16(static_cast<uint32_t>(j));
     });
     if (bf16) {
       std::vector<uint16_t> raw(size * size);
@@ -53,7 +54,8 @@ void product(Run& run, std::string_view precision, const std::string& metric, in
   });
   std::vector<float> result;
   for (const size_t row : rows) {
-    const std::vector<float> line = bf16 ? download_bf16(run, c, row * size, size) : download_float(run, c, row * size, size);
+    const std::vector<float> line =
+        bf16 ? download_bf16(run, c, row * size, size) : download_float(run, c, row * size, size);
     result.insert(result.end(), line.begin(), line.end());
   }
   // Sums of n terms of like size lose n/2 units of the last place at the very worst, √n likely; the tensor cores cut

@@ -11,6 +11,7 @@ void conv_block(Run& run);
 void gemm(Run& run);
 void gpt_decode(Run& run);
 void gpt_prefill(Run& run);
+void tensor_peak(Run& run);
 void train_step(Run& run);
 
 }  // namespace nm::workload::ai

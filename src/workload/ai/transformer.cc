@@ -13,7 +13,7 @@ uint32_t blocks_for(int n) { return static_cast<uint32_t>((n + 255) / 256); }
 }  // namespace
 
 int Transformer::part(const std::string& name, int count) {
-  parts_.push_back({name, count_, count});
+  parts_.push_back({name, count_, count, name.starts_with("norm")});
   count_ += count;
   return count_ - count;
 }
@@ -33,7 +33,8 @@ Transformer::Transformer(Run& run, const TransformerShape& shape)
     layer.x = floats(r * h), layer.normed1 = floats(r * h), layer.scales1 = floats(r), layer.input1 = floats(r * h);
     layer.projected = floats(int64_t{r} * 3 * h), layer.attended = floats(r * h);
     layer.weights = floats(int64_t{shape.batch} * shape.heads * shape.length * shape.length);
-    layer.middle = floats(r * h), layer.normed2 = floats(r * h), layer.scales2 = floats(r), layer.input2 = floats(r * h);
+    layer.middle = floats(r * h), layer.normed2 = floats(r * h), layer.scales2 = floats(r),
+    layer.input2 = floats(r * h);
     layer.inner = floats(int64_t{r} * f), layer.active = floats(int64_t{r} * f);
     layers_.push_back(std::move(layer));
   }
@@ -42,27 +43,29 @@ Transformer::Transformer(Run& run, const TransformerShape& shape)
   Tensor random = random_float(run, static_cast<size_t>(count_), std::sqrt(3.0f / static_cast<float>(h)));
   initial_ = random.values, parameters_ = std::move(random.data);
   for (const Part& p : parts_) {
-    if (p.name.starts_with("norm")) device_.fill(parameters_, static_cast<size_t>(p.offset) * 4, 0x3f800000, static_cast<size_t>(p.count) * 4);
+    if (p.is_gain)
+      device_.fill(parameters_, static_cast<size_t>(p.offset) * 4, 0x3f800000, static_cast<size_t>(p.count) * 4);
   }
   gradients_ = floats(count_), moments1_ = floats(count_), moments2_ = floats(count_);
   device_.fill(moments1_, 0, 0, moments1_.bytes());
   device_.fill(moments2_, 0, 0, moments2_.bytes());
   tokens_ = floats(r), targets_ = floats(r), last_ = floats(r * h), normed_final_ = floats(r * h);
   scales_final_ = floats(r), input_final_ = floats(r * h), logits_ = floats(int64_t{r} * shape.vocabulary);
-  losses_ = floats(r), loss_ = floats(1), dx_ = floats(r * h), d_hidden_ = floats(r * h), d_wide_ = floats(int64_t{r} * f);
+  losses_ = floats(r), loss_ = floats(1), dx_ = floats(r * h), d_hidden_ = floats(r * h),
+  d_wide_ = floats(int64_t{r} * f);
   d_weights_ = floats(int64_t{shape.batch} * shape.heads * shape.length * shape.length);
   column_parts_ = floats(kGainParts * h), square_parts_ = floats(1024);
 }
 
 double Transformer::initial(int index) const {
-  for (const Part& p : parts_) {
-    if (p.name.starts_with("norm") && index >= p.offset && index < p.offset + p.count) return 1;
-  }
+  const auto next =
+      std::upper_bound(parts_.begin(), parts_.end(), index, [](int i, const Part& p) { return i < p.offset; });
+  if (std::prev(next)->is_gain) return 1;
   return static_cast<double>(initial_.exact(static_cast<uint32_t>(index)));
 }
 
-void Transformer::matmul(const Matrix& a, const Matrix& b, const Matrix& c, int m, int n, int k, float alpha, float beta,
-                         int batches, int inner) {
+void Transformer::matmul(const Matrix& a, const Matrix& b, const Matrix& c, int m, int n, int k, float alpha,
+                         float beta, int batches, int inner) {
   const device::Size3 blocks{static_cast<uint32_t>((n + 63) / 64), static_cast<uint32_t>((m + 63) / 64),
                              static_cast<uint32_t>(batches)};
   launch("matmul", blocks, a.data, b.data, c.data, a.offset, a.row, a.column, a.outer, a.inner, b.offset, b.row,
@@ -79,14 +82,16 @@ void Transformer::linear_back(const device::Buffer& dy, const device::Buffer& x,
 }
 void Transformer::norm(const device::Buffer& x, int gain, const device::Buffer& out, const device::Buffer& normed,
                        const device::Buffer& scales) {
-  launch("layer_norm", {static_cast<uint32_t>(shape_.rows())}, x, parameters_, gain, out, normed, scales, shape_.hidden);
+  launch("layer_norm", {static_cast<uint32_t>(shape_.rows())}, x, parameters_, gain, out, normed, scales,
+         shape_.hidden);
 }
 void Transformer::norm_back(const device::Buffer& dy, int gain, const device::Buffer& normed,
                             const device::Buffer& scales, float keep) {
   const int h = shape_.hidden;
   launch("gain_back", {blocks_for(h), kGainParts}, dy, normed, column_parts_, shape_.rows(), h);
   launch("gain_finish", {blocks_for(h)}, column_parts_, gradients_, gain, kGainParts, h);
-  launch("layer_norm_back", {static_cast<uint32_t>(shape_.rows())}, dy, normed, scales, parameters_, gain, dx_, h, keep);
+  launch("layer_norm_back", {static_cast<uint32_t>(shape_.rows())}, dy, normed, scales, parameters_, gain, dx_, h,
+         keep);
 }
 
 void Transformer::set_batch(const std::vector<int>& tokens, const std::vector<int>& targets) {
@@ -146,7 +151,6 @@ void Transformer::backward() {
 
     linear_back(dx_, layer.attended, layer.out, d_hidden_, h, h);
     // d_wide_ now holds the gradients of queries, keys and values, rows of 3 h.
-    const Matrix weights{layer.weights, 0, length, 1, heads * squares, squares};
     const Matrix weights_turned{layer.weights, 0, 1, length, heads * squares, squares};
     const Matrix scores{d_weights_, 0, length, 1, heads * squares, squares};
     const Matrix scores_turned{d_weights_, 0, 1, length, heads * squares, squares};

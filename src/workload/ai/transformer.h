@@ -21,6 +21,7 @@ class Transformer {
   struct Part {
     std::string name;
     int offset, count;
+    bool is_gain;  // of a norm
   };
 
   Transformer(Run& run, const TransformerShape& shape);
@@ -42,7 +43,7 @@ class Transformer {
   void restore();
   double gradient_square();
 
-  float loss();                // waits
+  float loss();                 // waits
   std::vector<float> losses();  // a row's each
 
   // The losses of the first `length` rows of the first sequence, in double precision on the host.
@@ -53,7 +54,7 @@ class Transformer {
 
  private:
   struct Layer {
-    int norm1, qkv, out, norm2, up, down;                     // offsets of parameters
+    int norm1, qkv, out, norm2, up, down;  // offsets of parameters
     device::Buffer x, normed1, scales1, input1, projected, weights, attended;
     device::Buffer middle, normed2, scales2, input2, inner, active;
   };
