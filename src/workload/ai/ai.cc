@@ -15,7 +15,7 @@ std::span<const Program> ai_suite() {
       {"AiGptDecode", "ai", -1, true, "a language model answers, token by token, a kernel an operation",
        ai::gpt_decode},
       {"AiTrainStep", "ai", -1, true, "training a transformer: forward, backward, AdamW", ai::train_step},
-      {"AiTensorPeak", "ai", -1, false, "the ceiling of mma.sync from registers", ai::tensor_peak},
+      {"AiTensorPeak", "ai", -1, false, "the ceilings of mma.sync and wgmma", ai::tensor_peak},
   };
   return kPrograms;
 }

@@ -14,7 +14,7 @@ namespace {
 void product(Run& run, std::string_view precision, const std::string& metric, int n) {
   device::Device& device = run.device();
   const auto size = static_cast<size_t>(n);
-  const bool bf16 = precision == "bf16";
+  const bool bf16 = precision.starts_with("bf16");
   // Inputs of bf16's values in every precision: exact in tf32 too.
   std::vector<float> values[2];
   device::Buffer inputs[2];
@@ -67,6 +67,8 @@ void product(Run& run, std::string_view precision, const std::string& metric, in
 
 void gemm(Run& run) {
   product(run, "bf16", "ai_gemm_bf16", run.pick(256, 2048, 8192));
+  // Without the instructions of Hopper, where the first was with them.
+  if (has_wgmma(run)) product(run, "bf16_mma", "ai_gemm_bf16_mma", run.pick(256, 2048, 8192));
   if (run.cuda()) {
     product(run, "tf32", "ai_gemm_tf32", run.pick(128, 2048, 8192));
   } else {

@@ -1,6 +1,7 @@
-// AiTensorPeak: what the tensor cores give at most to a program that uses mma.sync, from registers alone: the ceiling
-// for the other programs of this suite. CUDA only. The operands are small whole numbers, whose sums are exact, so that
-// every sum of every warp is compared for equality.
+// AiTensorPeak: what the tensor cores give at most: to mma.sync, from registers alone, and on a Hopper to wgmma, from
+// shared memory: the ceilings for the other programs of this suite. CUDA only. The operands are small whole numbers,
+// whose sums are exact, so that every sum of every warp is compared for equality.
+#include "workload/ai/gemm.h"
 #include "workload/ai/programs.h"
 #include "workload/ai/tensor.h"
 
@@ -51,11 +52,45 @@ void peak(Run& run, const char* variant, int depth) {
   run.check(metric + ": every sum is exact", right);
 }
 
+void peak_wgmma(Run& run) {
+  device::Device& device = run.device();
+  constexpr size_t kRows = 128, kColumns = 256, kDepth = 64;
+  const auto blocks = static_cast<uint32_t>(run.info().multiprocessors);
+  // 64 terms of 16 at most, so many times: below 2²⁴.
+  const int count = run.pick(64, 4096, 16383);
+  std::vector<uint16_t> a(kRows * kDepth), b(kColumns * kDepth);
+  for (std::vector<uint16_t>* const values : {&a, &b}) {
+    for (uint16_t& v : *values) v = to_bf16(static_cast<float>(static_cast<int>(run.random()() % 9) - 4));
+  }
+  const device::Buffer device_a = device.upload(a), device_b = device.upload(b);
+  const device::Buffer out = poisoned(run, blocks * kRows * kColumns * 4);
+  const device::Kernel kernel = device.kernel("ai_wgmma", "bf16", "peak");
+  const auto seconds = run.device_seconds(
+      [&] { device.launch_shared(kernel, {blocks}, {256}, (kRows + kColumns) * 128, device_a, device_b, out, count); });
+  run.sample({"ai_peak_wgmma_bf16", "TFLOPS"},
+             rates(2.0 * kRows * kColumns * kDepth * count * static_cast<double>(blocks) / 1e12, seconds));
+  std::vector<float> expected(kRows * kColumns);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    for (size_t k = 0; k < kDepth; ++k)
+      expected[i] += from_bf16(a[i / kColumns * kDepth + k]) * from_bf16(b[i % kColumns * kDepth + k]);
+    expected[i] *= static_cast<float>(count);
+  }
+  const std::vector<float> result = download_float(run, out, 0, blocks * expected.size());
+  bool right = true;
+  for (size_t i = 0; i < result.size(); ++i) right = right && result[i] == expected[i % expected.size()];
+  run.check("ai_peak_wgmma_bf16: every sum is exact", right);
+}
+
 }  // namespace
 
 void tensor_peak(Run& run) {
   peak(run, "bf16", 16);
   peak(run, "tf32", 8);
+  if (has_wgmma(run)) {
+    peak_wgmma(run);
+  } else {
+    run.skip("ai_peak_wgmma_bf16", "The device has no wgmma: it is no Hopper GPU.");
+  }
 }
 
 }  // namespace nm::workload::ai
