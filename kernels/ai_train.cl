@@ -13,8 +13,8 @@
 KERNEL void MAX_THREADS(THREADS)
     matmul(GLOBAL const float* RESTRICT a, GLOBAL const float* RESTRICT b, GLOBAL float* RESTRICT c, OPERAND(a),
            OPERAND(b), OPERAND(c), int inner, int m, int n, int k, float alpha, float beta) {
-  SHARED float tile_a[DEPTH * (TILE + 4)];
-  SHARED float tile_b[DEPTH * (TILE + 4)];
+  SHARED float tile_a[DEPTH * (TILE + 4)] __attribute__((aligned(16)));
+  SHARED float tile_b[DEPTH * (TILE + 4)] __attribute__((aligned(16)));
   const int t = THREAD_X, tx = t & 15, ty = t >> 4, i0 = BLOCK_Y * TILE, j0 = BLOCK_X * TILE;
   const int outer = BLOCK_Z / inner, within = BLOCK_Z % inner;
   GLOBAL const float* const from_a = a + a_offset + (long)outer * a_outer + (long)within * a_inner;

@@ -105,7 +105,7 @@ int Gpt::step() {
   }
   launch(kernels_.rms_norm, 1, 256, x_, norm_final_, normed_, hidden);
   gemv(unembedding_, normed_, logits_, shape_.vocabulary, hidden);
-  launch(kernels_.argmax, 1, 256, logits_, token_, position_, shape_.vocabulary);
+  launch(kernels_.argmax, 1, 1024, logits_, token_, position_, shape_.vocabulary);
   return launches;
 }
 
