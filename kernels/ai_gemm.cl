@@ -275,8 +275,9 @@ KERNEL void MAX_THREADS_BLOCKS(THREADS, 2)
     SHARED_POINTER const float* const from_a = tile_a + stage * DEPTH * TILE + ty * 8;
     // Two groups of four columns, 64 apart: a warp's reads are contiguous.
     SHARED_POINTER const float* const from_b = tile_b + stage * DEPTH * TILE + tx * 4;
-#ifdef __OPENCL_VERSION__
-#pragma unroll 4
+// On a CPU, where OpenCL takes its time over what is unrolled, there is little gain.
+#if defined(__OPENCL_VERSION__) && !defined(__NV_CL_C_VERSION)
+#pragma unroll 1
 #else
 #pragma unroll
 #endif
