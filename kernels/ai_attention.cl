@@ -201,16 +201,18 @@ KERNEL void MAX_THREADS(THREADS)
               GLOBAL ushort* RESTRICT out, int length, int group, int q_stride, int kv_stride, int out_stride,
               int q_offset, int k_offset, int v_offset, float scale, int causal) {
   SHARED float queries[D * THREADS];  // by columns: a thread reads its own
+  SHARED float weights[TILE_K * THREADS];
   SHARED float keys[TILE_K * D];
-  SHARED float values[TILE_K * D];
+  SHARED float values[TILE_K * D] __attribute__((aligned(16)));
   const int t = THREAD_X, head = BLOCK_Y, q0 = BLOCK_X * THREADS, query = q0 + t;
   const long batch = (long)BLOCK_Z * length;
   const int own = query < length ? query : length - 1;
   for (int d = 0; d < D; ++d)
     queries[d * THREADS + t] = bf16_to_float(q[(batch + own) * q_stride + q_offset + head * D + d]);
-  float o[D], most = -1e30f, sum = 0;
+  float4 o[D / 4];
+  float most = -1e30f, sum = 0;
 #pragma unroll
-  for (int d = 0; d < D; ++d) o[d] = 0;
+  for (int d = 0; d < D / 4; ++d) o[d] = MAKE_FLOAT4(0.0f, 0.0f, 0.0f, 0.0f);
   const float scale2 = scale * 1.4426950408889634f;
   const int last = causal && q0 + THREADS < length ? q0 + THREADS : length;
   for (int first = 0; first < last; first += TILE_K) {
@@ -238,19 +240,26 @@ KERNEL void MAX_THREADS(THREADS)
     most = m;
     sum *= shrink;
 #pragma unroll
-    for (int j = 0; j < TILE_K; ++j) s[j] = EXP2((s[j] - m) * scale2), sum += s[j];
+    for (int j = 0; j < TILE_K; ++j) {
+      s[j] = EXP2((s[j] - m) * scale2), sum += s[j];
+      weights[j * THREADS + t] = s[j];
+    }
 #pragma unroll
-    for (int d = 0; d < D; ++d) {
-      float x = o[d] * shrink;
+    for (int d = 0; d < D / 4; ++d) o[d] *= shrink;
+#pragma unroll 2
+    for (int j = 0; j < TILE_K; ++j) {
+      SHARED_POINTER const float4* const value = (SHARED_POINTER const float4*)(values + j * D);
+      const float weight = weights[j * THREADS + t];
 #pragma unroll
-      for (int j = 0; j < TILE_K; ++j) x = FMA(s[j], values[j * D + d], x);
-      o[d] = x;
+      for (int d = 0; d < D / 4; ++d) o[d] += weight * value[d];
     }
   }
   if (query < length) {
     const float inverse = 1.0f / sum;
+    GLOBAL uint2* const to = (GLOBAL uint2*)(out + (batch + query) * out_stride + head * D);
 #pragma unroll
-    for (int d = 0; d < D; ++d) out[(batch + query) * out_stride + head * D + d] = float_to_bf16(o[d] * inverse);
+    for (int d = 0; d < D / 4; ++d)
+      to[d] = (uint2)(bf16_pair(o[d].x * inverse, o[d].y * inverse), bf16_pair(o[d].z * inverse, o[d].w * inverse));
   }
 }
 

@@ -8,14 +8,7 @@
 //
 // conv: A's rows are the pixels of an NHWC image, its columns the 3 x 3 neighbours' channels: element (tap, c) of pixel
 // (y, x) lies at the neighbour's channel c, and is zero beyond the edge. No such matrix is ever written down.
-#include "ai_bf16.h"
-
-#define ADD_BIAS 1      // bias[n]
-#define APPLY_GELU 2
-#define ADD_RESIDUAL 4  // residual[m][n], of the output's type
-#define FLOAT_OUT 8     // else bf16
-#define APPLY_SCALE 16  // times scale[n], before the bias: a batch norm folded into two vectors
-#define APPLY_RELU 32
+#include "ai_layer.h"
 
 #if defined(VARIANT_tf32) || defined(VARIANT_fp32)
 #define ELEMENT float
@@ -25,31 +18,6 @@
 #if defined(VARIANT_conv) || defined(VARIANT_convs)
 #define CONVOLUTION
 #endif
-
-// Two neighbouring columns of a row, finished and stored.
-DEVICE void store_pair(GLOBAL void* c, GLOBAL const float* bias, GLOBAL const float* scale, GLOBAL const void* residual,
-                       int flags, int m, int n, int row, int column, float x, float y) {
-  if (row >= m || column >= n) return;
-  const ulong at = (ulong)row * (ulong)n + (ulong)column;
-  if (flags & APPLY_SCALE) x *= scale[column], y *= scale[column + 1];
-  if (flags & ADD_BIAS) x += bias[column], y += bias[column + 1];
-  if (flags & APPLY_GELU) x = gelu(x), y = gelu(y);
-  if (flags & FLOAT_OUT) {
-    if (flags & ADD_RESIDUAL) {
-      const float2 r = *(GLOBAL const float2*)((GLOBAL const float*)residual + at);
-      x += r.x, y += r.y;
-    }
-    if (flags & APPLY_RELU) x = x > 0 ? x : 0, y = y > 0 ? y : 0;
-    *(GLOBAL float2*)((GLOBAL float*)c + at) = MAKE_FLOAT2(x, y);
-  } else {
-    if (flags & ADD_RESIDUAL) {
-      const uint r = *(GLOBAL const uint*)((GLOBAL const ushort*)residual + at);
-      x += bf16_low(r), y += bf16_high(r);
-    }
-    if (flags & APPLY_RELU) x = x > 0 ? x : 0, y = y > 0 ? y : 0;
-    *(GLOBAL uint*)((GLOBAL ushort*)c + at) = bf16_pair(x, y);
-  }
-}
 
 #if !defined(__OPENCL_VERSION__) && !defined(VARIANT_fp32)
 
@@ -77,7 +45,11 @@ DEVICE void store_pair(GLOBAL void* c, GLOBAL const float* bias, GLOBAL const fl
 #define TILE_M (WARPS_M * WARP_M)
 #define TILE_N (WARPS_N * WARP_N)
 #define THREADS (32 * WARPS_M * WARPS_N)
+#ifdef VARIANT_conv
+#define STAGES 3  // two blocks fit a multiprocessor
+#else
 #define STAGES 4
+#endif
 #define ROW 128  // bytes of a tile's row
 #define STAGE_BYTES ((TILE_M + TILE_N) * ROW)
 #define TILE_K (ROW / (int)sizeof(ELEMENT))
@@ -238,33 +210,36 @@ KERNEL void MAX_THREADS(THREADS)
 #define IMAGE_PARAMETERS
 #endif
 
-// Eight neighbours of a row, as floats, into a column of the transposed tile.
-DEVICE void stage_eight(SHARED_POINTER float* to, GLOBAL const ELEMENT* from, int inside) {
-  float4 low = MAKE_FLOAT4(0.0f, 0.0f, 0.0f, 0.0f), high = low;
-  if (inside) {
+// Eight neighbours of a row, as floats.
+DEVICE void load_eight(GLOBAL const ELEMENT* from, int inside, float4* low, float4* high) {
+  *low = MAKE_FLOAT4(0.0f, 0.0f, 0.0f, 0.0f), *high = *low;
+  if (!inside) return;
 #if defined(VARIANT_tf32) || defined(VARIANT_fp32)
-    low = *(GLOBAL const float4*)from;
-    high = *(GLOBAL const float4*)(from + 4);
+  *low = *(GLOBAL const float4*)from;
+  *high = *(GLOBAL const float4*)(from + 4);
 #else
-    const uint4 w = *(GLOBAL const uint4*)from;
-    low = MAKE_FLOAT4(bf16_low(w.x), bf16_high(w.x), bf16_low(w.y), bf16_high(w.y));
-    high = MAKE_FLOAT4(bf16_low(w.z), bf16_high(w.z), bf16_low(w.w), bf16_high(w.w));
+  const uint4 w = *(GLOBAL const uint4*)from;
+  *low = MAKE_FLOAT4(bf16_low(w.x), bf16_high(w.x), bf16_low(w.y), bf16_high(w.y));
+  *high = MAKE_FLOAT4(bf16_low(w.z), bf16_high(w.z), bf16_low(w.w), bf16_high(w.w));
 #endif
-  }
+}
+// Into a column of the transposed tile.
+DEVICE void store_eight(SHARED_POINTER float* to, float4 low, float4 high) {
   to[0] = low.x, to[TILE] = low.y, to[2 * TILE] = low.z, to[3 * TILE] = low.w;
   to[4 * TILE] = high.x, to[5 * TILE] = high.y, to[6 * TILE] = high.z, to[7 * TILE] = high.w;
 }
 
-KERNEL void MAX_THREADS(THREADS)
+KERNEL void MAX_THREADS_BLOCKS(THREADS, 2)
     gemm(GLOBAL const ELEMENT* RESTRICT a, GLOBAL const ELEMENT* RESTRICT b, GLOBAL void* RESTRICT c,
          GLOBAL const float* RESTRICT bias, GLOBAL const float* RESTRICT scale, GLOBAL const void* RESTRICT residual,
          int m, int n, int k, int flags IMAGE_PARAMETERS) {
-  SHARED float tile_a[DEPTH * TILE];
-  SHARED float tile_b[DEPTH * TILE];
+  // Two of each: the next is filled while one is multiplied. Read as float4.
+  SHARED float tile_a[2 * DEPTH * TILE] __attribute__((aligned(16)));
+  SHARED float tile_b[2 * DEPTH * TILE] __attribute__((aligned(16)));
   const int t = THREAD_X, tx = t & 15, ty = t >> 4;
   const int tiles_m = (m + TILE - 1) / TILE;
   const int m0 = BLOCK_X % tiles_m * TILE, n0 = BLOCK_X / tiles_m * TILE;
-  const int row = t >> 1, eight = (t & 1) * 8;
+  const int row = t & 127, eight = (t >> 7) * 8;
   const int row_a = m0 + row, row_b = n0 + row < n ? n0 + row : n - 1;
   float sum[8][8];
 #pragma unroll
@@ -272,30 +247,61 @@ KERNEL void MAX_THREADS(THREADS)
 #pragma unroll
     for (int j = 0; j < 8; ++j) sum[i][j] = 0;
   }
-  for (int k0 = 0; k0 < k; k0 += DEPTH) {
+  float4 a_low, a_high, b_low, b_high;
 #ifdef CONVOLUTION
-    const int tap = k0 / channels, y = row_a / width % height + tap / 3 - 1, x = row_a % width + tap % 3 - 1;
-    const int inside = row_a < m && y >= 0 && y < height && x >= 0 && x < width;
-    const long at = (long)(row_a + (tap / 3 - 1) * width + tap % 3 - 1) * channels + (k0 - tap * channels) + eight;
-    stage_eight(tile_a + eight * TILE + row, a + (inside ? at : 0), inside);
+#define LOAD_A(k0)                                                                                                  \
+  const int tap = (k0) / channels, y = row_a / width % height + tap / 3 - 1, x = row_a % width + tap % 3 - 1;       \
+  const int inside = row_a < m && y >= 0 && y < height && x >= 0 && x < width;                                      \
+  const long at =                                                                                                   \
+      ((long)row_a + (tap / 3 - 1) * width + tap % 3 - 1) * channels + ((k0) - tap * channels) + eight;             \
+  load_eight(a + (inside ? at : 0), inside, &a_low, &a_high)
 #else
-    stage_eight(tile_a + eight * TILE + row, a + (long)(row_a < m ? row_a : m - 1) * k + k0 + eight, 1);
+#define LOAD_A(k0) load_eight(a + (long)(row_a < m ? row_a : m - 1) * k + (k0) + eight, 1, &a_low, &a_high)
 #endif
-    stage_eight(tile_b + eight * TILE + row, b + (long)row_b * k + k0 + eight, 1);
-    BARRIER();
-#pragma unroll 4
+#define LOAD_TILES(k0)                                                   \
+  {                                                                      \
+    LOAD_A(k0);                                                          \
+    load_eight(b + (long)row_b * k + (k0) + eight, 1, &b_low, &b_high);  \
+  }
+#define STORE_TILES(stage)                                                           \
+  store_eight(tile_a + ((stage) * DEPTH + eight) * TILE + row, a_low, a_high);       \
+  store_eight(tile_b + ((stage) * DEPTH + eight) * TILE + row, b_low, b_high)
+  LOAD_TILES(0);
+  STORE_TILES(0);
+  BARRIER();
+  for (int k0 = 0; k0 < k; k0 += DEPTH) {
+    const int stage = (k0 / DEPTH) & 1;
+    if (k0 + DEPTH < k) LOAD_TILES(k0 + DEPTH);
+    SHARED_POINTER const float* const from_a = tile_a + stage * DEPTH * TILE + ty * 8;
+    // Two groups of four columns, 64 apart: a warp's reads are contiguous.
+    SHARED_POINTER const float* const from_b = tile_b + stage * DEPTH * TILE + tx * 4;
+// On a CPU, where OpenCL takes its time over what is unrolled, there is little gain.
+#if defined(__OPENCL_VERSION__) && !defined(__NV_CL_C_VERSION)
+#pragma unroll 1
+#else
+#pragma unroll
+#endif
     for (int d = 0; d < DEPTH; ++d) {
-      float x[8], y[8];
-      // Two groups of four columns, 64 apart: a warp's reads are contiguous.
-      *(float4*)x = *(SHARED_POINTER const float4*)(tile_a + d * TILE + ty * 8);
-      *(float4*)(x + 4) = *(SHARED_POINTER const float4*)(tile_a + d * TILE + ty * 8 + 4);
-      *(float4*)y = *(SHARED_POINTER const float4*)(tile_b + d * TILE + tx * 4);
-      *(float4*)(y + 4) = *(SHARED_POINTER const float4*)(tile_b + d * TILE + 64 + tx * 4);
-#pragma unroll
-      for (int i = 0; i < 8; ++i) {
-#pragma unroll
-        for (int j = 0; j < 8; ++j) sum[i][j] = FMA(x[i], y[j], sum[i][j]);
-      }
+      const float4 x0 = *(SHARED_POINTER const float4*)(from_a + d * TILE);
+      const float4 x1 = *(SHARED_POINTER const float4*)(from_a + d * TILE + 4);
+      const float4 y0 = *(SHARED_POINTER const float4*)(from_b + d * TILE);
+      const float4 y1 = *(SHARED_POINTER const float4*)(from_b + d * TILE + 64);
+#define MULTIPLY_ROW(i, v)                                                                    \
+  sum[i][0] = FMA(v, y0.x, sum[i][0]), sum[i][1] = FMA(v, y0.y, sum[i][1]);                   \
+  sum[i][2] = FMA(v, y0.z, sum[i][2]), sum[i][3] = FMA(v, y0.w, sum[i][3]);                   \
+  sum[i][4] = FMA(v, y1.x, sum[i][4]), sum[i][5] = FMA(v, y1.y, sum[i][5]);                   \
+  sum[i][6] = FMA(v, y1.z, sum[i][6]), sum[i][7] = FMA(v, y1.w, sum[i][7])
+      MULTIPLY_ROW(0, x0.x);
+      MULTIPLY_ROW(1, x0.y);
+      MULTIPLY_ROW(2, x0.z);
+      MULTIPLY_ROW(3, x0.w);
+      MULTIPLY_ROW(4, x1.x);
+      MULTIPLY_ROW(5, x1.y);
+      MULTIPLY_ROW(6, x1.z);
+      MULTIPLY_ROW(7, x1.w);
+    }
+    if (k0 + DEPTH < k) {
+      STORE_TILES(stage ^ 1);
     }
     BARRIER();
   }

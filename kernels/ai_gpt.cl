@@ -5,38 +5,73 @@
 
 #define THREADS 256
 
-// The sum over the block's threads, for each of them.
-#define BLOCK_SUM(part, value, result)                   \
-  BARRIER();                                             \
-  part[THREAD_X] = (value);                              \
-  BARRIER();                                             \
-  for (int step = THREADS / 2; step > 0; step /= 2) {    \
-    if (THREAD_X < step) part[THREAD_X] += part[THREAD_X + step]; \
-    BARRIER();                                           \
-  }                                                      \
+// The sum, and the largest, over the block's THREADS threads, for each of them; `part` has room for THREADS numbers.
+#ifdef __OPENCL_VERSION__
+#define BLOCK_REDUCE(part, value, result, COMBINE)                                                    \
+  BARRIER();                                                                                          \
+  part[THREAD_X] = (value);                                                                           \
+  BARRIER();                                                                                          \
+  for (int step = THREADS / 2; step > 0; step /= 2) {                                                 \
+    if (THREAD_X < step) part[THREAD_X] = COMBINE(part[THREAD_X], part[THREAD_X + step]);             \
+    BARRIER();                                                                                        \
+  }                                                                                                   \
   result = part[0]
+#else
+DEVICE float shuffled(float x, int mask) {
+  float y;
+  asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 0x1f, 0xffffffff;" : "=f"(y) : "f"(x), "r"(mask));
+  return y;
+}
+#define BLOCK_REDUCE(part, value, result, COMBINE)                           \
+  {                                                                          \
+    float all = (value);                                                     \
+    _Pragma("unroll") for (int step = 16; step > 0; step /= 2) {             \
+      const float other = shuffled(all, step);                               \
+      all = COMBINE(all, other);                                             \
+    }                                                                        \
+    BARRIER();                                                               \
+    if ((THREAD_X & 31) == 0) part[THREAD_X >> 5] = all;                     \
+    BARRIER();                                                               \
+    all = part[THREAD_X & (THREADS / 32 - 1)];                               \
+    _Pragma("unroll") for (int step = THREADS / 64; step > 0; step /= 2) {   \
+      const float other = shuffled(all, step);                               \
+      all = COMBINE(all, other);                                             \
+    }                                                                        \
+    result = all;                                                            \
+  }
+#endif
+#define PLUS(x, y) ((x) + (y))
+#define LARGER(x, y) ((x) > (y) ? (x) : (y))
+#define BLOCK_SUM(part, value, result) BLOCK_REDUCE(part, value, result, PLUS)
 
-// One row a block: x / sqrt(mean of x^2) * gain.
+DEVICE float dot_four(float4 x, float sum) {
+  return FMA(x.w, x.w, FMA(x.z, x.z, FMA(x.y, x.y, FMA(x.x, x.x, sum))));
+}
+
+// One row a block: x / sqrt(mean of x^2) * gain. Four numbers a thread at a time; `width` a multiple of 4.
+#define NORM(STORE)                                                                                        \
+  SHARED float part[THREADS];                                                                              \
+  const int fours = width / 4;                                                                             \
+  GLOBAL const float4* const from = (GLOBAL const float4*)x + (long)BLOCK_X * fours;                       \
+  GLOBAL const float4* const gains = (GLOBAL const float4*)gain;                                           \
+  float square = 0, total;                                                                                 \
+  _Pragma("unroll 4") for (int i = THREAD_X; i < fours; i += THREADS) square = dot_four(from[i], square);  \
+  BLOCK_SUM(part, square, total);                                                                          \
+  const float scale = 1.0f / SQRT(total / (float)width + 1e-5f);                                           \
+  for (int i = THREAD_X; i < fours; i += THREADS) {                                                        \
+    const float4 v = from[i], g = gains[i];                                                                \
+    const float4 y = MAKE_FLOAT4(v.x * scale * g.x, v.y * scale * g.y, v.z * scale * g.z, v.w * scale * g.w); \
+    STORE;                                                                                                 \
+  }
 KERNEL void MAX_THREADS(THREADS)
     rms_norm(GLOBAL const float* RESTRICT x, GLOBAL const float* RESTRICT gain, GLOBAL float* RESTRICT out, int width) {
-  SHARED float part[THREADS];
-  const long row = (long)BLOCK_X * width;
-  float square = 0, total;
-  for (int i = THREAD_X; i < width; i += THREADS) square = FMA(x[row + i], x[row + i], square);
-  BLOCK_SUM(part, square, total);
-  const float scale = 1.0f / SQRT(total / (float)width + 1e-5f);
-  for (int i = THREAD_X; i < width; i += THREADS) out[row + i] = x[row + i] * scale * gain[i];
+  NORM(((GLOBAL float4*)out)[(long)BLOCK_X * fours + i] = y)
 }
 KERNEL void MAX_THREADS(THREADS)
     rms_norm_rows(GLOBAL const float* RESTRICT x, GLOBAL const float* RESTRICT gain, GLOBAL ushort* RESTRICT out,
                   int width) {
-  SHARED float part[THREADS];
-  const long row = (long)BLOCK_X * width;
-  float square = 0, total;
-  for (int i = THREAD_X; i < width; i += THREADS) square = FMA(x[row + i], x[row + i], square);
-  BLOCK_SUM(part, square, total);
-  const float scale = 1.0f / SQRT(total / (float)width + 1e-5f);
-  for (int i = THREAD_X; i < width; i += THREADS) out[row + i] = float_to_bf16(x[row + i] * scale * gain[i]);
+  NORM(GLOBAL uint* const to = (GLOBAL uint*)out + ((long)BLOCK_X * fours + i) * 2; to[0] = bf16_pair(y.x, y.y);
+       to[1] = bf16_pair(y.z, y.w))
 }
 
 // x[row] = the embedding of token[row]; a block a row.
@@ -64,12 +99,27 @@ KERNEL void MAX_THREADS(GEMV_THREADS)
   GLOBAL const ushort* const w0 = w + (long)row0 * k;
   GLOBAL const ushort* const w1 = w + (long)row1 * k;
   float s0 = 0, s1 = 0;
-#pragma unroll 4
-  for (int i = lane * 8; i < k; i += 256) {
-    const uint4 a = *(GLOBAL const uint4*)(w0 + i), b = *(GLOBAL const uint4*)(w1 + i);
-    const float4 low = *(GLOBAL const float4*)(x + i), high = *(GLOBAL const float4*)(x + i + 4);
-    s0 = dot_eight(a, low, high, s0);
-    s1 = dot_eight(b, low, high, s1);
+  int i = lane * 8;
+  // Eight loads of W are on their way before the first is used.
+  for (; i + 768 < k; i += 1024) {
+    const uint4 a0 = *(GLOBAL const uint4*)(w0 + i), b0 = *(GLOBAL const uint4*)(w1 + i);
+    const uint4 a1 = *(GLOBAL const uint4*)(w0 + i + 256), b1 = *(GLOBAL const uint4*)(w1 + i + 256);
+    const uint4 a2 = *(GLOBAL const uint4*)(w0 + i + 512), b2 = *(GLOBAL const uint4*)(w1 + i + 512);
+    const uint4 a3 = *(GLOBAL const uint4*)(w0 + i + 768), b3 = *(GLOBAL const uint4*)(w1 + i + 768);
+#define DOT_BOTH(a, b, at)                                                                                        \
+  {                                                                                                               \
+    const float4 low = *(GLOBAL const float4*)(x + (at)), high = *(GLOBAL const float4*)(x + (at) + 4);           \
+    s0 = dot_eight(a, low, high, s0);                                                                             \
+    s1 = dot_eight(b, low, high, s1);                                                                             \
+  }
+    DOT_BOTH(a0, b0, i);
+    DOT_BOTH(a1, b1, i + 256);
+    DOT_BOTH(a2, b2, i + 512);
+    DOT_BOTH(a3, b3, i + 768);
+  }
+  for (; i < k; i += 256) {
+    const uint4 a0 = *(GLOBAL const uint4*)(w0 + i), b0 = *(GLOBAL const uint4*)(w1 + i);
+    DOT_BOTH(a0, b0, i);
   }
 #ifdef __OPENCL_VERSION__
   SHARED float part[2 * GEMV_THREADS];
@@ -85,12 +135,7 @@ KERNEL void MAX_THREADS(GEMV_THREADS)
   s0 = part[warp * 32], s1 = part[GEMV_THREADS + warp * 32];
 #else
 #pragma unroll
-  for (int step = 16; step > 0; step /= 2) {
-    float other0, other1;
-    asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 0x1f, 0xffffffff;" : "=f"(other0) : "f"(s0), "r"(step));
-    asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 0x1f, 0xffffffff;" : "=f"(other1) : "f"(s1), "r"(step));
-    s0 += other0, s1 += other1;
-  }
+  for (int step = 16; step > 0; step /= 2) s0 += shuffled(s0, step), s1 += shuffled(s1, step);
 #endif
   if (lane == 0 && row < n) y[row] = s0;
   if (lane == 1 && row + 1 < n) y[row + 1] = s1;
@@ -132,7 +177,7 @@ KERNEL void MAX_THREADS(THREADS)
            float scale) {
   SHARED float score[MAX_POSITIONS];
   SHARED float part[THREADS];
-  SHARED float halves[2 * THREADS];
+  SHARED float sums[8 * THREADS];
   const int t = THREAD_X, head = BLOCK_X, count = position[0] + 1, stride = kv_heads * width;
   GLOBAL const ushort* const k = keys + head / group * width;
   GLOBAL const ushort* const v = values + head / group * width;
@@ -149,13 +194,7 @@ KERNEL void MAX_THREADS(THREADS)
     score[j] = s;
     most = most > s ? most : s;
   }
-  part[t] = most;
-  BARRIER();
-  for (int step = THREADS / 2; step > 0; step /= 2) {
-    if (t < step) part[t] = part[t] > part[t + step] ? part[t] : part[t + step];
-    BARRIER();
-  }
-  most = part[0];
+  BLOCK_REDUCE(part, most, most, LARGER);
   float sum = 0, total;
   for (int j = t; j < count; j += THREADS) {
     const float p = EXP2((score[j] - most) * 1.4426950408889634f);
@@ -163,20 +202,38 @@ KERNEL void MAX_THREADS(THREADS)
     sum += p;
   }
   BLOCK_SUM(part, sum, total);
-  // A thread has two neighbouring columns of every so many-th position.
-  const int pairs = width / 2, parts = THREADS / pairs, column = t % pairs * 2;
-  float low = 0, high = 0;
-#pragma unroll 4
-  for (int j = t / pairs; j < count; j += parts) {
-    const uint w = *(GLOBAL const uint*)(v + (long)j * stride + column);
-    low = FMA(score[j], bf16_low(w), low);
-    high = FMA(score[j], bf16_high(w), high);
+  // A thread has eight neighbouring columns of every so many-th position.
+  const int eights = width / 8, parts = THREADS / eights, column = t % eights * 8;
+  float4 low = MAKE_FLOAT4(0.0f, 0.0f, 0.0f, 0.0f), high = low;
+#define ADD_WEIGHTED(p, words)                                                                      \
+  low.x = FMA(p, bf16_low(words.x), low.x), low.y = FMA(p, bf16_high(words.x), low.y);                  \
+  low.z = FMA(p, bf16_low(words.y), low.z), low.w = FMA(p, bf16_high(words.y), low.w);                  \
+  high.x = FMA(p, bf16_low(words.z), high.x), high.y = FMA(p, bf16_high(words.z), high.y);              \
+  high.z = FMA(p, bf16_low(words.w), high.z), high.w = FMA(p, bf16_high(words.w), high.w)
+  int j = t / eights;
+  for (; j + 7 * parts < count; j += 8 * parts) {
+    uint4 w[8];
+#pragma unroll
+    for (int e = 0; e < 8; ++e) w[e] = *(GLOBAL const uint4*)(v + (long)(j + e * parts) * stride + column);
+#pragma unroll
+    for (int e = 0; e < 8; ++e) {
+      const float p = score[j + e * parts];
+      ADD_WEIGHTED(p, w[e]);
+    }
   }
-  halves[t / pairs * width + column] = low, halves[t / pairs * width + column + 1] = high;
+  for (; j < count; j += parts) {
+    const uint4 w = *(GLOBAL const uint4*)(v + (long)j * stride + column);
+    const float p = score[j];
+    ADD_WEIGHTED(p, w);
+  }
+  SHARED_POINTER float* const own = sums + t / eights * width + column;
+  own[0] = low.x, own[1] = low.y, own[2] = low.z, own[3] = low.w;
+  own[4] = high.x, own[5] = high.y, own[6] = high.z, own[7] = high.w;
   BARRIER();
   if (t < width) {
     float s = 0;
-    for (int i = 0; i < parts; ++i) s += halves[i * width + t];
+#pragma unroll 8
+    for (int i = 0; i < parts; ++i) s += sums[i * width + t];
     out[head * width + t] = s / total;
   }
 }
@@ -202,22 +259,26 @@ KERNEL void silu_times_rows(GLOBAL const uint4* RESTRICT gate, GLOBAL const uint
                       bf16_pair(silu(bf16_low(g.w)) * bf16_low(u.w), silu(bf16_high(g.w)) * bf16_high(u.w)));
 }
 
-// token = where the largest logit is, the first of equals; the position moves on. One block.
-KERNEL void MAX_THREADS(THREADS)
+// token = where the largest logit is, the first of equals; the position moves on. One block; `n` a multiple of 4.
+#define ARGMAX_THREADS 1024
+KERNEL void MAX_THREADS(ARGMAX_THREADS)
     argmax(GLOBAL const float* RESTRICT logits, GLOBAL int* RESTRICT token, GLOBAL int* RESTRICT position, int n) {
-  SHARED float best[THREADS];
-  SHARED int where[THREADS];
+  SHARED float best[ARGMAX_THREADS];
+  SHARED int where[ARGMAX_THREADS];
   const int t = THREAD_X;
   float most = -1e30f;
   int at = 0;
 #pragma unroll 8
-  for (int i = t; i < n; i += THREADS) {
-    const float x = logits[i];
-    if (x > most) most = x, at = i;
+  for (int i = t; i < n / 4; i += ARGMAX_THREADS) {
+    const float4 x = ((GLOBAL const float4*)logits)[i];
+    if (x.x > most) most = x.x, at = i * 4;
+    if (x.y > most) most = x.y, at = i * 4 + 1;
+    if (x.z > most) most = x.z, at = i * 4 + 2;
+    if (x.w > most) most = x.w, at = i * 4 + 3;
   }
   best[t] = most, where[t] = at;
   BARRIER();
-  for (int step = THREADS / 2; step > 0; step /= 2) {
+  for (int step = ARGMAX_THREADS / 2; step > 0; step /= 2) {
     if (t < step && (best[t + step] > best[t] || (best[t + step] == best[t] && where[t + step] < where[t]))) {
       best[t] = best[t + step], where[t] = where[t + step];
     }

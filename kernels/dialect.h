@@ -24,6 +24,7 @@
 #define RESTRICT restrict
 #define MAX_THREADS(n) __attribute__((reqd_work_group_size(n, 1, 1)))
 #define MAX_THREADS_2D(x, y) __attribute__((reqd_work_group_size(x, y, 1)))
+#define MAX_THREADS_BLOCKS(n, blocks) MAX_THREADS(n)  // so many blocks fit a multiprocessor: a bound for the registers
 #define THREAD_X ((int)get_local_id(0))
 #define THREAD_Y ((int)get_local_id(1))
 #define THREAD_Z ((int)get_local_id(2))
@@ -63,6 +64,7 @@
 #define RESTRICT __restrict__
 #define MAX_THREADS(n) __attribute__((launch_bounds(n)))
 #define MAX_THREADS_2D(x, y) __attribute__((launch_bounds((x) * (y))))
+#define MAX_THREADS_BLOCKS(n, blocks) __attribute__((launch_bounds(n, blocks)))
 #define THREAD_X __nvvm_read_ptx_sreg_tid_x()
 #define THREAD_Y __nvvm_read_ptx_sreg_tid_y()
 #define THREAD_Z __nvvm_read_ptx_sreg_tid_z()

@@ -39,6 +39,10 @@ def main(sources, ptx, out):
         texts.append(f"constexpr std::string_view k_{name}_cl =\n{literal(opencl)};\n")
         for variant in variants:
             text = (pathlib.Path(ptx) / f"{name}.{variant}.ptx").read_text()
+            target = "sm_90a" if "// target: sm_90a" in lines[:3] else "sm_90" if variant == "sm90" else ""
+            if target:
+                # The compiler does not know this target, only the driver does.
+                text = text.replace(".version 7.5", ".version 8.0", 1).replace(".target sm_80", f".target {target}", 1)
             texts.append(f"constexpr std::string_view k_{name}_{variant} =\n{literal(text)};\n")
             rows.append(f'    {{"{name}", "{variant}", k_{name}_{variant}, k_{name}_cl}},\n')
     pathlib.Path(out).write_text(

@@ -1,7 +1,7 @@
-// AiGemm: square products C = A · Bᵀ of random matrices, as linear layers make them: bf16 in and out with sums in single
-// precision, tf32 and fp32. Bound by arithmetic: on CUDA bf16 and tf32 by the tensor cores. Rows of the result are
-// compared with sums in double precision; the inputs are exact in their type, so all error is that of the sums, and of
-// rounding the result.
+// AiGemm: square products C = A · Bᵀ of random matrices, as linear layers make them: bf16 in and out with sums in
+// single precision, tf32 and fp32. Bound by arithmetic: on CUDA bf16 and tf32 by the tensor cores. Rows of the result
+// are compared with sums in double precision; the inputs are exact in their type, so all error is that of the sums, and
+// of rounding the result.
 #include <cmath>
 
 #include "workload/ai/gemm.h"
@@ -14,7 +14,7 @@ namespace {
 void product(Run& run, std::string_view precision, const std::string& metric, int n) {
   device::Device& device = run.device();
   const auto size = static_cast<size_t>(n);
-  const bool bf16 = precision == "bf16";
+  const bool bf16 = precision.starts_with("bf16");
   // Inputs of bf16's values in every precision: exact in tf32 too.
   std::vector<float> values[2];
   device::Buffer inputs[2];
@@ -22,7 +22,8 @@ void product(Run& run, std::string_view precision, const std::string& metric, in
     const Tensor tensor = random_bf16(run, size * size, 1.0f);
     values[i].resize(size * size);
     in_parallel(size, [&](size_t row) {
-      for (size_t j = row * size; j < (row + 1) * size; ++j) values[i][j] = tensor.values.bf16(static_cast<uint32_t>(j));
+      for (size_t j = row * size; j < (row + 1) * size; ++j)
+        values[i][j] = tensor.values.bf16(static_cast<uint32_t>(j));
     });
     if (bf16) {
       std::vector<uint16_t> raw(size * size);
@@ -49,18 +50,12 @@ void product(Run& run, std::string_view precision, const std::string& metric, in
   std::vector<double> reference(rows.size() * size);
   in_parallel(rows.size(), [&](size_t r) {
     const float* const a = values[0].data() + rows[r] * size;
-    for (size_t j = 0; j < size; ++j) {
-      const float* const b = values[1].data() + j * size;
-      double sums[4] = {};
-      for (size_t k = 0; k < size; k += 4) {
-        for (size_t e = 0; e < 4; ++e) sums[e] += static_cast<double>(a[k + e]) * static_cast<double>(b[k + e]);
-      }
-      reference[r * size + j] = sums[0] + sums[1] + sums[2] + sums[3];
-    }
+    for (size_t j = 0; j < size; ++j) reference[r * size + j] = dot(a, values[1].data() + j * size, size);
   });
   std::vector<float> result;
   for (const size_t row : rows) {
-    const std::vector<float> line = bf16 ? download_bf16(run, c, row * size, size) : download_float(run, c, row * size, size);
+    const std::vector<float> line =
+        bf16 ? download_bf16(run, c, row * size, size) : download_float(run, c, row * size, size);
     result.insert(result.end(), line.begin(), line.end());
   }
   // Sums of n terms of like size lose n/2 units of the last place at the very worst, √n likely; the tensor cores cut
@@ -72,6 +67,8 @@ void product(Run& run, std::string_view precision, const std::string& metric, in
 
 void gemm(Run& run) {
   product(run, "bf16", "ai_gemm_bf16", run.pick(256, 2048, 8192));
+  // Without the instructions of Hopper, where the first was with them.
+  if (has_wgmma(run)) product(run, "bf16_mma", "ai_gemm_bf16_mma", run.pick(256, 2048, 8192));
   if (run.cuda()) {
     product(run, "tf32", "ai_gemm_tf32", run.pick(128, 2048, 8192));
   } else {

@@ -15,7 +15,8 @@ void gpt_decode(Run& run) {
   Gpt gpt(run, shape);
   const int prompt = run.pick(6, 128, 512), answer = run.pick(10, 64, 64);
   std::vector<int> tokens;
-  for (int i = 0; i < prompt; ++i) tokens.push_back(static_cast<int>(run.random()() % static_cast<uint64_t>(shape.vocabulary)));
+  for (int i = 0; i < prompt; ++i)
+    tokens.push_back(static_cast<int>(run.random()() % static_cast<uint64_t>(shape.vocabulary)));
 
   // The prompt, token by token too; what is compared with the reference is kept. The reference has every position at
   // size ci; elsewhere two, and the last is compared with what the other kernels, prefill's, make of the same tokens.
@@ -47,8 +48,7 @@ void gpt_decode(Run& run) {
   for (size_t p = 0; p < logits.size(); ++p) {
     error = std::max(error, norm_error(logits[p], reference[p]));
     // The token chosen is the likeliest, or as likely as makes no difference.
-    const size_t chosen =
-        static_cast<size_t>(std::max_element(logits[p].begin(), logits[p].end()) - logits[p].begin());
+    const size_t chosen = static_cast<size_t>(std::max_element(logits[p].begin(), logits[p].end()) - logits[p].begin());
     regret = std::max(regret, *std::max_element(reference[p].begin(), reference[p].end()) - reference[p][chosen]);
     if (all && static_cast<int>(p) >= prompt - 1)
       likeliest = likeliest && static_cast<int>(chosen) == expected[p - static_cast<size_t>(prompt) + 1];

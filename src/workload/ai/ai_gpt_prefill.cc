@@ -12,7 +12,8 @@ void gpt_prefill(Run& run) {
   Gpt gpt(run, shape);
   const int count = run.pick(40, 1024, 4096);
   std::vector<int> tokens;
-  for (int i = 0; i < count; ++i) tokens.push_back(static_cast<int>(run.random()() % static_cast<uint64_t>(shape.vocabulary)));
+  for (int i = 0; i < count; ++i)
+    tokens.push_back(static_cast<int>(run.random()() % static_cast<uint64_t>(shape.vocabulary)));
   gpt.prefill(0);
   gpt.set_prompt(tokens);
   run.sample({"ai_prefill", "tokens/s"}, rates(count, run.device_seconds([&] { gpt.prefill(count); })));

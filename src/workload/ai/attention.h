@@ -8,11 +8,11 @@
 namespace nm::workload::ai {
 
 struct AttentionShape {
-  int batch = 1, length = 0;  // as many queries as keys
-  int heads = 0, group = 1;   // heads of queries; as many of them share a head of keys
-  int width = 64;             // of a head: 64 or 128
-  int q_stride = 0, kv_stride = 0, out_stride = 0;   // numbers from a row to the next
-  int q_offset = 0, k_offset = 0, v_offset = 0;      // where the first head lies in a row
+  int batch = 1, length = 0;                        // as many queries as keys
+  int heads = 0, group = 1;                         // heads of queries; as many of them share a head of keys
+  int width = 64;                                   // of a head: 64 or 128
+  int q_stride = 0, kv_stride = 0, out_stride = 0;  // numbers from a row to the next
+  int q_offset = 0, k_offset = 0, v_offset = 0;     // where the first head lies in a row
   bool causal = false;
 };
 

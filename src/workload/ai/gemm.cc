@@ -7,8 +7,15 @@ int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 }  // namespace
 
+bool has_wgmma(const Run& run) {
+  return run.cuda() && run.info().compute_major == 9 && run.info().compute_minor == 0 && !run.info().is_cpu;
+}
+
 Gemm::Gemm(Run& run, std::string_view precision) : device_(run.device()), multiprocessors_(run.info().multiprocessors) {
-  const device::Kernel kernel = device_.kernel("ai_gemm", precision, "gemm");
+  const bool bf16 = precision.starts_with("bf16");
+  const device::Kernel kernel = precision == "bf16" && has_wgmma(run)
+                                    ? device_.kernel("ai_wgmma", "bf16", "gemm")
+                                    : device_.kernel("ai_gemm", bf16 ? "bf16" : precision, "gemm");
   if (!run.cuda() || precision == "fp32") {
     large_ = small_ = {kernel, 128, 128, 256, 0};
     return;
@@ -16,8 +23,7 @@ Gemm::Gemm(Run& run, std::string_view precision) : device_(run.device()), multip
   constexpr uint32_t kStages = 4, kRowBytes = 128;
   large_ = {kernel, 128, 256, 256, kStages * (128 + 256) * kRowBytes};
   small_ = large_;
-  if (precision == "bf16")
-    small_ = {device_.kernel("ai_gemm", "bf16s", "gemm"), 64, 128, 128, kStages * (64 + 128) * kRowBytes};
+  if (bf16) small_ = {device_.kernel("ai_gemm", "bf16s", "gemm"), 64, 128, 128, kStages * (64 + 128) * kRowBytes};
 }
 
 // Waves of blocks over the multiprocessors, by what a wave of each tile takes: two small tiles share a multiprocessor

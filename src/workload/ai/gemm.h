@@ -1,5 +1,6 @@
 // C = A · Bᵀ, what a linear layer is, with the layer's bias, GELU and residual: kernels/ai_gemm.cl launched. On CUDA by
-// the tensor cores, with the tile that suits the size; on OpenCL by plain arithmetic.
+// the tensor cores, with the instructions of Hopper where there are such and with the tile that suits the size; on
+// OpenCL by plain arithmetic.
 #pragma once
 
 #include "workload/program.h"
@@ -15,9 +16,12 @@ struct GemmExtras {
   const device::Buffer* residual = nullptr;  // as the output
 };
 
+// The device executes wgmma (sm_90a): a Hopper, and not the software GPU, which says that it is one.
+bool has_wgmma(const Run& run);
+
 class Gemm {
  public:
-  // bf16 (A, B: bf16), tf32 (float, CUDA only) or fp32.
+  // bf16 (A, B: bf16), bf16_mma (the same without Hopper's own instructions), tf32 (float, CUDA only) or fp32.
   Gemm(Run& run, std::string_view precision);
   // A is m × k, B is n × k, C is m × n, bf16 or with kFloatOut float. k a multiple of 64, n even.
   void operator()(const device::Buffer& a, const device::Buffer& b, const device::Buffer& c, int m, int n, int k,

@@ -26,9 +26,9 @@ GptShape gpt_shape(const Run& run) {
 Gpt::Gpt(Run& run, const GptShape& shape)
     : run_(run), device_(run.device()), shape_(shape), gemm_(run, "bf16"), attention_(run, shape.width) {
   const auto kernel = [&](const char* name) { return device_.kernel("ai_gpt", "sp", name); };
-  kernels_ = {kernel("embed"),  kernel("rms_norm"), kernel("rms_norm_rows"), kernel("gemv"),
-              kernel("rope"),   kernel("rope_rows"), kernel("append"),       kernel("attend"),
-              kernel("add"),    kernel("silu_times"), kernel("silu_times_rows"), kernel("argmax")};
+  kernels_ = {kernel("embed"), kernel("rms_norm"),   kernel("rms_norm_rows"),   kernel("gemv"),
+              kernel("rope"),  kernel("rope_rows"),  kernel("append"),          kernel("attend"),
+              kernel("add"),   kernel("silu_times"), kernel("silu_times_rows"), kernel("argmax")};
   const int hidden = shape.hidden, kv = shape.kv_hidden(), ffn = shape.ffn, positions = shape.positions;
   embedding_ = random_bf16(run, product(shape.vocabulary, hidden), 1.7320508f);
   unembedding_ = random_bf16(run, product(shape.vocabulary, hidden), keeps_variance(hidden));
@@ -44,7 +44,10 @@ Gpt::Gpt(Run& run, const GptShape& shape)
                 random_bf16(run, product(hidden, ffn), branch * keeps_variance(ffn)),
                 random_gains(run, hidden),
                 random_gains(run, hidden),
-                {}, {}, {}, {}};
+                {},
+                {},
+                {},
+                {}};
     layer.norm_attention = device_.upload(layer.gain_attention);
     layer.norm_mlp = device_.upload(layer.gain_mlp);
     layer.keys = poisoned(run, product(positions, kv) * 2);
@@ -102,7 +105,7 @@ int Gpt::step() {
   }
   launch(kernels_.rms_norm, 1, 256, x_, norm_final_, normed_, hidden);
   gemv(unembedding_, normed_, logits_, shape_.vocabulary, hidden);
-  launch(kernels_.argmax, 1, 256, logits_, token_, position_, shape_.vocabulary);
+  launch(kernels_.argmax, 1, 1024, logits_, token_, position_, shape_.vocabulary);
   return launches;
 }
 
@@ -115,14 +118,22 @@ void Gpt::head() {
 void Gpt::prefill(int count) {
   const int hidden = shape_.hidden, kv = shape_.kv_hidden(), ffn = shape_.ffn, width = shape_.width;
   if (rows_.bytes() == 0) {
-    const auto rows = [&](int columns, size_t bytes) { return poisoned(run_, product(shape_.positions, columns) * bytes); };
+    const auto rows = [&](int columns, size_t bytes) {
+      return poisoned(run_, product(shape_.positions, columns) * bytes);
+    };
     tokens_ = rows(1, 4), rows_ = rows(hidden, 4), rows_normed_ = rows(hidden, 2), rows_q_ = rows(hidden, 2);
     rows_attended_ = rows(hidden, 2), rows_gate_ = rows(ffn, 2), rows_up_ = rows(ffn, 2);
   }
   if (count == 0) return;
   const auto tall = static_cast<uint32_t>(count);
-  AttentionShape shape{.length = count, .heads = shape_.heads, .group = shape_.heads / shape_.kv_heads, .width = width,
-                       .q_stride = hidden, .kv_stride = kv, .out_stride = hidden, .causal = true};
+  AttentionShape shape{.length = count,
+                       .heads = shape_.heads,
+                       .group = shape_.heads / shape_.kv_heads,
+                       .width = width,
+                       .q_stride = hidden,
+                       .kv_stride = kv,
+                       .out_stride = hidden,
+                       .causal = true};
   const GemmExtras onto_rows{.residual = &rows_};
   device_.launch(kernels_.embed, {tall}, {256}, tokens_, embedding_.data, rows_, hidden);
   for (Layer& layer : layers_) {
@@ -130,7 +141,8 @@ void Gpt::prefill(int count) {
     gemm_(rows_normed_, layer.q.data, rows_q_, count, hidden, hidden);
     gemm_(rows_normed_, layer.k.data, layer.keys, count, kv, hidden);
     gemm_(rows_normed_, layer.v.data, layer.values, count, kv, hidden);
-    device_.launch(kernels_.rope_rows, {blocks_for(hidden / 2), tall}, {256}, rows_q_, turns_data_, shape_.heads, width);
+    device_.launch(kernels_.rope_rows, {blocks_for(hidden / 2), tall}, {256}, rows_q_, turns_data_, shape_.heads,
+                   width);
     device_.launch(kernels_.rope_rows, {blocks_for(kv / 2), tall}, {256}, layer.keys, turns_data_, shape_.kv_heads,
                    width);
     attention_(rows_q_, layer.keys, layer.values, rows_attended_, shape);
@@ -171,11 +183,7 @@ std::vector<std::vector<double>> Gpt::reference(const std::vector<int>& tokens) 
       std::vector<double> row(k);
       for (size_t i = part * 64; i < std::min(n, part * 64 + 64); ++i) {
         for (size_t j = 0; j < k; ++j) row[j] = w.at(i * k + j);
-        for (size_t p = 0; p < count; ++p) {
-          double sum = 0;
-          for (size_t j = 0; j < k; ++j) sum += row[j] * x[p][j];
-          y[p][i] = sum;
-        }
+        for (size_t p = 0; p < count; ++p) y[p][i] = dot(row.data(), x[p].data(), k);
       }
     });
     return y;

@@ -1,6 +1,6 @@
 // A small language model of the Llama kind with random weights: RMS norms, rotary positions, grouped queries, a gated
-// MLP. It reads a prompt as rows of many tokens (prefill) or goes on by one token (step), one kernel an operation, as an
-// eager framework launches them. Weights and the cache of keys and values are bf16; a step's numbers are floats.
+// MLP. It reads a prompt as rows of many tokens (prefill) or goes on by one token (step), one kernel an operation, as
+// an eager framework launches them. Weights and the cache of keys and values are bf16; a step's numbers are floats.
 #pragma once
 
 #include <vector>

@@ -52,6 +52,18 @@ std::vector<float> download_float(Run& run, const device::Buffer& buffer, size_t
 // is NaN or the lengths differ.
 double worst_error(const std::vector<float>& result, const std::vector<double>& reference);
 
+// The sum of a[i] · b[i]. Eight sums side by side: compilers make vectors of them.
+template <typename A, typename B>
+double dot(const A* a, const B* b, size_t n) {
+  double sums[8] = {};
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    for (size_t e = 0; e < 8; ++e) sums[e] += static_cast<double>(a[i + e]) * static_cast<double>(b[i + e]);
+  }
+  for (; i < n; ++i) sums[0] += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
 // work(i) for every i < n, on all of the host's cores.
 void in_parallel(size_t n, const std::function<void(size_t)>& work);
 
