@@ -101,7 +101,7 @@ TEST(Compare, an_outlier_is_flagged_and_counts) {
 
 TEST(Compare, a_curve_counts_once_in_the_mean) {
   ResultFile file = file_of(0);
-  for (Run& run : file.runs) {
+  for (bench::Run& run : file.runs) {
     for (int x = 0; x < 10; ++x) {
       Sample point = figure("curve/" + std::to_string(x), run.target == "b" ? 80 : 100);
       point.series = "curve";
@@ -119,7 +119,7 @@ TEST(Compare, a_curve_counts_once_in_the_mean) {
 TEST(Compare, the_first_target_against_itself_tells_the_noise) {
   ResultFile file = file_of(0.05);
   const auto runs = file.runs;
-  for (Run run : runs) {
+  for (bench::Run run : runs) {
     if (run.target != "a") continue;
     run.self = true;
     run.samples[0].values = {100 * (1 + 0.04 * static_cast<double>(run.pair % 3))};
@@ -167,19 +167,19 @@ TEST(Compare, refuses_what_is_not_comparable) {
     const auto out = compare({{"a", {{&file, "a"}}}, {"b", {{&other, "b"}}}}, {.different_gpus = different_gpus});
     return out ? "" : out.error().message;
   };
-  for (Run& run : other.runs) run.device["name"] = "Another";
+  for (bench::Run& run : other.runs) run.device["name"] = "Another";
   EXPECT_NE(sentence(false).find("GPU and b on Another"), std::string::npos) << sentence(false);
   EXPECT_EQ(sentence(true), "");
-  for (Run& run : other.runs) run.suite_version = "2";
+  for (bench::Run& run : other.runs) run.suite_version = "2";
   EXPECT_NE(sentence(true).find("version 2"), std::string::npos) << sentence(true);
   other = file_of(0);
-  for (Run& run : other.runs) run.size = "gpu";
+  for (bench::Run& run : other.runs) run.size = "gpu";
   EXPECT_NE(sentence(false).find("no figure in common"), std::string::npos) << sentence(false);
 }
 
 TEST(Compare, individuals_are_named_only_if_they_survive_holm) {
   ResultFile file = file_of(0, 5);
-  for (Run& run : file.runs) {
+  for (bench::Run& run : file.runs) {
     run.samples.resize(1);
     for (int m = 0; m < 40; ++m) {
       // One of forty is a little slower: alone it would be called so.

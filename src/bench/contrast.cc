@@ -51,6 +51,11 @@ MetricComparison compare_metric(const Contrast& contrast, const Column& referenc
   return out;
 }
 
+bool is_listed(const std::vector<Fault>& faults, const MetricComparison& info) {
+  return std::any_of(faults.begin(), faults.end(),
+                     [&](const Fault& fault) { return fault.program == info.program && fault.api == info.api; });
+}
+
 }  // namespace
 
 const char* verdict_name(Verdict verdict) {
@@ -97,6 +102,8 @@ std::vector<MetricComparison> compare_metrics(const Contrast& contrast, std::vec
   for (const Column& reference : contrast.reference.columns) {
     const Column* target = contrast.target.find(reference.info);
     if (!target) {
+      // That it failed, or cannot run there, is said already.
+      if (is_listed(contrast.target.failed, reference.info) || is_listed(contrast.target.skipped, reference.info)) continue;
       notes.push_back(fmt::format("{} ({}), {}: measured by the reference only.", reference.info.program,
                                   reference.info.api, reference.info.metric));
       continue;

@@ -40,19 +40,19 @@ TEST(Plan, an_odd_number_of_pairs_ends_with_half_a_block) {
 // A world in which runs end as the test says.
 class FakeBench : public Bench {
  public:
-  std::function<void(const Program&, const Way&, Run&)> world = [](const Program&, const Way&, Run&) {};
+  std::function<void(const Program&, const Way&, bench::Run&)> world = [](const Program&, const Way&, bench::Run&) {};
   std::map<std::string, int> measured;
   std::vector<double> left;
   int room = 1'000'000;
 
-  void measure(const Program& program, const Way& way, Run& run) override {
+  void measure(const Program& program, const Way& way, bench::Run& run) override {
     ++measured[way.target.label + (way.self ? "'" : "") + ":" + program.name];
     run.suite_version = "1";
     run.device = {{"name", "GPU"}, {"uuid", "GPU-1"}};
     run.seconds = 2;
     world(program, way, run);
   }
-  Result<void> keep(const Run&) override { return room-- > 0 ? Result<void>() : Error{"The disk is full."}; }
+  Result<void> keep(const bench::Run&) override { return room-- > 0 ? Result<void>() : Error{"The disk is full."}; }
   void show(const Progress& progress) override { left.push_back(progress.seconds_left); }
 };
 
@@ -84,7 +84,7 @@ TEST(Sampler, runs_everything_once_for_warming_up_and_once_a_pair) {
 
 TEST(Sampler, a_program_that_fails_twice_is_not_tried_again_and_others_go_on) {
   FakeBench bench;
-  bench.world = [](const Program& program, const Way& way, Run& run) {
+  bench.world = [](const Program& program, const Way& way, bench::Run& run) {
     if (program.name == "p" && way.target.label == "b") run.status = Status::crashed;
   };
   const Outcome outcome = sample(session_of(4), bench);
@@ -96,7 +96,7 @@ TEST(Sampler, a_program_that_fails_twice_is_not_tried_again_and_others_go_on) {
 
 TEST(Sampler, what_the_reference_cannot_run_nobody_runs) {
   FakeBench bench;
-  bench.world = [](const Program& program, const Way& way, Run& run) {
+  bench.world = [](const Program& program, const Way& way, bench::Run& run) {
     if (program.name == "p" && way.target.label == "a") run.status = Status::skipped;
   };
   sample(session_of(4), bench);
@@ -107,7 +107,7 @@ TEST(Sampler, what_the_reference_cannot_run_nobody_runs) {
 
 TEST(Sampler, a_target_that_never_starts_ends_the_session) {
   FakeBench bench;
-  bench.world = [](const Program&, const Way& way, Run& run) {
+  bench.world = [](const Program&, const Way& way, bench::Run& run) {
     if (way.target.label == "b") run.status = Status::not_started;
   };
   const Outcome outcome = sample(session_of(4), bench);
@@ -118,7 +118,7 @@ TEST(Sampler, a_target_that_never_starts_ends_the_session) {
 TEST(Sampler, another_gpu_in_the_middle_ends_the_session) {
   FakeBench bench;
   int runs = 0;
-  bench.world = [&](const Program&, const Way&, Run& run) {
+  bench.world = [&](const Program&, const Way&, bench::Run& run) {
     if (++runs == 12) run.device["uuid"] = "GPU-2";
   };
   const Outcome outcome = sample(session_of(4), bench);
@@ -129,7 +129,7 @@ TEST(Sampler, another_gpu_in_the_middle_ends_the_session) {
 
 TEST(Sampler, different_gpus_are_compared_only_if_somebody_says_so) {
   FakeBench bench;
-  bench.world = [](const Program&, const Way& way, Run& run) {
+  bench.world = [](const Program&, const Way& way, bench::Run& run) {
     if (way.target.label == "b") run.device["uuid"] = "GPU-2";
   };
   Session session = session_of(2);
@@ -140,7 +140,7 @@ TEST(Sampler, different_gpus_are_compared_only_if_somebody_says_so) {
 
 TEST(Sampler, two_versions_of_the_suite_end_the_session) {
   FakeBench bench;
-  bench.world = [](const Program&, const Way& way, Run& run) {
+  bench.world = [](const Program&, const Way& way, bench::Run& run) {
     if (way.target.label == "b") run.suite_version = "2";
   };
   const Outcome outcome = sample(session_of(2), bench);
@@ -158,7 +158,7 @@ TEST(Sampler, a_file_that_cannot_be_written_ends_the_session_and_loses_nothing) 
 TEST(Sampler, ctrl_c_ends_the_session_and_loses_nothing) {
   FakeBench bench;
   int runs = 0;
-  bench.world = [&](const Program&, const Way&, Run& run) {
+  bench.world = [&](const Program&, const Way&, bench::Run& run) {
     if (++runs == 9) run.status = Status::interrupted;
   };
   const Outcome outcome = sample(session_of(4), bench);

@@ -137,14 +137,16 @@ void WorkloadReader::set(Status status, const std::string& sentence) {
 }
 
 void WorkloadReader::finish(const ExitStatus& ended, const std::string& last_words) {
-  if (!partial_.empty() && rubbish_.empty()) take_line(partial_);
   run_.ended = ended.describe();
   const std::string words = last_words.empty() ? "" : " Its last words: " + last_words;
   // A starter that failed says so on standard error, and whatever it printed besides is not the program's.
   if (!ended.signaled && is_starters(ended.code) && !begun_) {
     return set(Status::not_started, fmt::format("The target's command {}.{}", ended.describe(), words));
   }
+  // Whom nobody listens to any more is ended by us, with a signal.
+  if (!rubbish_.empty()) return set(Status::rubbish, rubbish_);
   if (ended.signaled) return set(Status::crashed, fmt::format("It {}.{}", ended.describe(), words));
+  if (!partial_.empty()) take_line(partial_);
   if (!rubbish_.empty()) return set(Status::rubbish, rubbish_);
   if (ended.code == 77) {
     return set(Status::skipped, run_.skips.empty() || run_.skips[0].why.empty() ? "It cannot run here and does not say why." : run_.skips[0].why);

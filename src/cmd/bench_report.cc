@@ -45,23 +45,14 @@ std::vector<Named> targets_of(const std::vector<bench::ResultFile>& files) {
   for (Named& each : out) {
     if (labels[each.label] < 2) continue;
     const std::string hosted = each.label + "@" + each.source.file->host();
-    // Sessions of `bench run` under one label on one host are one arm; others are told apart by their file.
-    each.label = with_host[hosted] < 2 || each.source.file->verb == "run" ? hosted
-                                                                       : each.label + " " + each.source.file->path;
+    each.label = with_host[hosted] < 2 ? hosted : each.label + " " + each.source.file->path;
   }
   return out;
 }
 
 std::vector<bench::Arm> arms_of(const std::vector<bench::ResultFile>& files) {
   std::vector<bench::Arm> arms;
-  for (const Named& each : targets_of(files)) {
-    const auto same = std::find_if(arms.begin(), arms.end(), [&](const bench::Arm& arm) { return arm.label == each.label; });
-    if (same != arms.end()) {
-      same->sources.push_back(each.source);
-    } else {
-      arms.push_back({each.label, {each.source}});
-    }
-  }
+  for (const Named& each : targets_of(files)) arms.push_back({each.label, {each.source}});
   return arms;
 }
 
