@@ -31,9 +31,10 @@ KERNEL void MAX_THREADS(THREADS)
   SHARED int place[1];
   const int count = lengths[level % 3];
   if (GLOBAL_X == 0) lengths[(level + 2) % 3] = 0;
+  const int vertices = THREADS / lanes, lane = THREAD_X % lanes;
+  if (BLOCK_X * vertices >= count) return;
   if (THREAD_X == 0) length[0] = 0;
   BARRIER();
-  const int vertices = THREADS / lanes, lane = THREAD_X % lanes;
   for (int first = BLOCK_X * vertices; first < count; first += BLOCKS_X * vertices) {
     const int i = first + THREAD_X / lanes;
     if (i < count) {

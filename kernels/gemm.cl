@@ -2,111 +2,164 @@
 // GEMM: C = alpha A op(B) + beta C of n × n matrices in rows, n a multiple of 128; op(B) is B (gemm_n) or its transpose
 // (gemm_t). With beta = 0, C is only written.
 //
-// A block of 256 threads makes a tile of 128 × 128. It walks along k in steps of DEPTH, with two pairs of slices in
-// shared memory: while the threads multiply one pair, the next one is on its way. Both slices lie there with k
-// outermost, so that a thread's operands are a few whole float4. A thread's 8 × 8 results are four 4 × 4 corners, 32
-// rows and 16 columns apart: the 32 threads of a warp read from each slice without a bank conflict.
+// A block makes a tile of 128 × 128 and walks along k in slices of DEPTH, three of them in shared memory: while the
+// threads multiply one, two are on their way. All slices lie there with k outermost, so that a thread's operands are
+// whole float4. In single precision a thread has 8 × 16 results, in 4 × 4 corners 32 rows and 16 columns apart: for a step
+// along k it reads 24 numbers and does 128 multiply-adds, and the 32 threads of a warp read from each slice without a bank
+// conflict. With 8 × 8 results, shared memory would be as busy as the arithmetic. In double precision there are no
+// registers for more than that.
 #include "dialect.h"
 #include "async_copy.h"
 
-#define THREADS 256
 #define TILE 128
-#define STRIDE (TILE + 4)  // a slice's row: 4 more than the tile, against bank conflicts when it is transposed
-#ifdef REAL_IS_DOUBLE
 #define DEPTH 8
-#define WIDE 2  // numbers in 16 bytes
+#define SLICES 3
+#define STRIDE (TILE + 4)  // a slice's row: 4 more than the tile, against bank conflicts when it is transposed
+#define SLICE (DEPTH * STRIDE)
+#ifdef REAL_IS_DOUBLE
+#define QUADS 2  // of a thread's columns
+#define WIDE 2   // numbers in 16 bytes
 #define COPY_ONE ASYNC_COPY_8
 #else
-#define DEPTH 16
+#define QUADS 4
 #define WIDE 4
 #define COPY_ONE ASYNC_COPY_4
 #endif
-#define SLICE (DEPTH * STRIDE)
+#define WARP_COLUMNS (16 * QUADS)  // a warp's part of the tile has 64 rows
+#define WARPS_ACROSS (TILE / WARP_COLUMNS)
+#define THREADS (2 * WARPS_ACROSS * 32)
+#define PIECES (DEPTH * TILE / THREADS)  // numbers of a slice that a thread fetches
 
 #ifdef __OPENCL_VERSION__
+#define BOUNDS MAX_THREADS(THREADS)
 #define FMA4(a, b, c) fma((REAL4)(a), b, c)
 #else
+#define BOUNDS __attribute__((launch_bounds(THREADS, 256 / THREADS)))
 #define FMA4(a, b, c) (REAL4{FMA(a, b.x, c.x), FMA(a, b.y, c.y), FMA(a, b.z, c.z), FMA(a, b.w, c.w)})
 #endif
-#define ADD_ROW(row, a) (row[0] = FMA4(a, y0, row[0]), row[1] = FMA4(a, y1, row[1]))
-
-// Two blocks a multiprocessor: one computes while the other waits at its barrier.
-#if defined(__OPENCL_VERSION__) || defined(REAL_IS_DOUBLE)
-#define BOUNDS MAX_THREADS(THREADS)
+#if defined(__OPENCL_VERSION__) && !defined(__NV_CL_C_VERSION)
+#define UNROLL_K _Pragma("unroll 1")  // PoCL would take longer to compile it than to run it
 #else
-#define BOUNDS __attribute__((launch_bounds(THREADS, 2)))
+#define UNROLL_K _Pragma("unroll")
 #endif
 
-// A slice of a matrix that has k along its rows: `from` is the tile's first row at the slice's first k.
-DEVICE void load_transposed(SHARED_POINTER REAL* to, GLOBAL const REAL* from, int n, int t) {
+// A slice comes into shared memory in two halves: what `fetch` began, `put` ends. On CUDA the copy is asynchronous, and
+// there is nothing to end. In OpenCL a thread keeps the numbers in registers while it computes.
+#ifdef __OPENCL_VERSION__
+#define FETCH_ONE(to, kept, from) kept = *(from)
+#define PUT_ONE(to, kept) *(to) = kept
+#else
+#define FETCH_ONE(to, kept, from) (void)(kept); COPY_ONE(to, from)
+#define PUT_ONE(to, kept) ((void)(to), (void)(kept), (void)t)
+#endif
+
+// Of a matrix that has k along its rows: `from` is the tile's first row at the slice's first k.
+#define AT_TRANSPOSED(i) (t % DEPTH * STRIDE + t / DEPTH + (i) * (THREADS / DEPTH))
+DEVICE void fetch_transposed(SHARED_POINTER REAL* to, REAL* kept, GLOBAL const REAL* from, int n, int t) {
 #pragma unroll
-  for (int i = 0; i < DEPTH * TILE / THREADS; ++i) {
-    const int k = t % DEPTH, row = t / DEPTH + i * (THREADS / DEPTH);
-    COPY_ONE(to + k * STRIDE + row, from + (ulong)row * n + k);
+  for (int i = 0; i < PIECES; ++i) {
+    FETCH_ONE(to + AT_TRANSPOSED(i), kept[i], from + (ulong)(t / DEPTH + i * (THREADS / DEPTH)) * n + t % DEPTH);
   }
 }
-
-// A slice of a matrix that has k along its columns: `from` is the slice's first row at the tile's first column.
-DEVICE void load_straight(SHARED_POINTER REAL* to, GLOBAL const REAL* from, int n, int t) {
+DEVICE void put_transposed(SHARED_POINTER REAL* to, const REAL* kept, int t) {
 #pragma unroll
-  for (int i = 0; i < DEPTH * TILE / THREADS / WIDE; ++i) {
+  for (int i = 0; i < PIECES; ++i) PUT_ONE(to + AT_TRANSPOSED(i), kept[i]);
+}
+
+// Of a matrix that has k along its columns: `from` is the slice's first row at the tile's first column.
+#define AT_STRAIGHT(i) (((i) * (THREADS / TILE) + t / TILE) * STRIDE + t % TILE)
+DEVICE void fetch_straight(SHARED_POINTER REAL* to, REAL* kept, GLOBAL const REAL* from, int n, int t) {
+#ifdef __OPENCL_VERSION__
+#pragma unroll
+  for (int i = 0; i < PIECES; ++i) {
+    FETCH_ONE(to, kept[i], from + (ulong)(i * (THREADS / TILE) + t / TILE) * n + t % TILE);
+  }
+#else
+  (void)kept;
+#pragma unroll
+  for (int i = 0; i < PIECES / WIDE; ++i) {
     const int column = t % (TILE / WIDE) * WIDE, k = t / (TILE / WIDE) + i * (THREADS * WIDE / TILE);
     ASYNC_COPY_16(to + k * STRIDE + column, from + (ulong)k * n + column);
   }
+#endif
 }
+DEVICE void put_straight(SHARED_POINTER REAL* to, const REAL* kept, int t) {
+#pragma unroll
+  for (int i = 0; i < PIECES; ++i) PUT_ONE(to + AT_STRAIGHT(i), kept[i]);
+}
+
+#define FETCH(slice)                                                                  \
+  fetch_transposed(a + (slice) * SLICE, kept_a, from_a, n, t);                        \
+  if (transposed) fetch_transposed(b + (slice) * SLICE, kept_b, from_b, n, t);        \
+  if (!transposed) fetch_straight(b + (slice) * SLICE, kept_b, from_b, n, t);         \
+  from_a += DEPTH, from_b += step_b;
+#define PUT(slice)                                                    \
+  put_transposed(a + (slice) * SLICE, kept_a, t);                     \
+  if (transposed) put_transposed(b + (slice) * SLICE, kept_b, t);     \
+  if (!transposed) put_straight(b + (slice) * SLICE, kept_b, t);
 
 DEVICE void gemm(GLOBAL const REAL* A, GLOBAL const REAL* B, GLOBAL REAL* C, REAL alpha, REAL beta, int n,
                  const int transposed, SHARED_POINTER REAL* a, SHARED_POINTER REAL* b) {
   const int t = THREAD_X, lane = t % 32, warp = t / 32;
-  // Eight warps as 2 × 4, each over 64 × 32; its lanes as 8 × 4.
-  const int row = warp / 4 * 64 + lane / 4 * 4, column = warp % 4 * 32 + lane % 4 * 4;
+  const int row = warp / WARPS_ACROSS * 64 + lane / 4 * 4;
+  const int column = warp % WARPS_ACROSS * WARP_COLUMNS + lane % 4 * 4;
   GLOBAL const REAL* from_a = A + (ulong)BLOCK_Y * TILE * n;
   GLOBAL const REAL* from_b = transposed ? B + (ulong)BLOCK_X * TILE * n : B + BLOCK_X * TILE;
   const ulong step_b = transposed ? DEPTH : (ulong)DEPTH * n;
+  REAL kept_a[PIECES], kept_b[PIECES];
 
-  REAL4 sum[8][2];
+  REAL4 sum[8][QUADS];
 #pragma unroll
-  for (int i = 0; i < 8; ++i) sum[i][0] = sum[i][1] = MAKE_REAL4(0, 0, 0, 0);
+  for (int i = 0; i < 8; ++i) {
+#pragma unroll
+    for (int j = 0; j < QUADS; ++j) sum[i][j] = MAKE_REAL4(0, 0, 0, 0);
+  }
 
-  load_transposed(a, from_a, n, t);
-  if (transposed) load_transposed(b, from_b, n, t);
-  if (!transposed) load_straight(b, from_b, n, t);
-  ASYNC_COMMIT();
-  int half_ = 0;
+  // n is a multiple of 128, hence there are more slices than are begun here.
+#pragma unroll
+  for (int s = 0; s < SLICES - 1; ++s) {
+    FETCH(s)
+    ASYNC_COMMIT();
+    PUT(s)
+  }
+  int use = 0, next = SLICES - 1;
   for (int at = 0; at < n; at += DEPTH) {
-    ASYNC_WAIT(0);
+    ASYNC_WAIT(SLICES - 2);
     BARRIER();
-    if (at + DEPTH < n) {
-      from_a += DEPTH;
-      from_b += step_b;
-      load_transposed(a + (half_ ^ 1) * SLICE, from_a, n, t);
-      if (transposed) load_transposed(b + (half_ ^ 1) * SLICE, from_b, n, t);
-      if (!transposed) load_straight(b + (half_ ^ 1) * SLICE, from_b, n, t);
-      ASYNC_COMMIT();
+    const int more = at + (SLICES - 1) * DEPTH < n;
+    if (more) {
+      FETCH(next)
     }
-    SHARED_POINTER const REAL* my_a = a + half_ * SLICE + row;
-    SHARED_POINTER const REAL* my_b = b + half_ * SLICE + column;
-#if defined(__OPENCL_VERSION__) && !defined(__NV_CL_C_VERSION)
-#pragma unroll 1  // PoCL would take longer to compile this than to run it
-#else
-#pragma unroll
-#endif
+    ASYNC_COMMIT();  // an empty group too: the wait counts groups
+    SHARED_POINTER const REAL* my_a = a + use * SLICE + row;
+    SHARED_POINTER const REAL* my_b = b + use * SLICE + column;
+    UNROLL_K
     for (int k = 0; k < DEPTH; ++k) {
       const REAL4 x0 = *(SHARED_POINTER const REAL4*)(my_a + k * STRIDE);
       const REAL4 x1 = *(SHARED_POINTER const REAL4*)(my_a + k * STRIDE + 32);
-      const REAL4 y0 = *(SHARED_POINTER const REAL4*)(my_b + k * STRIDE);
-      const REAL4 y1 = *(SHARED_POINTER const REAL4*)(my_b + k * STRIDE + 16);
-      ADD_ROW(sum[0], x0.x), ADD_ROW(sum[1], x0.y), ADD_ROW(sum[2], x0.z), ADD_ROW(sum[3], x0.w);
-      ADD_ROW(sum[4], x1.x), ADD_ROW(sum[5], x1.y), ADD_ROW(sum[6], x1.z), ADD_ROW(sum[7], x1.w);
+      REAL4 y[QUADS];
+#pragma unroll
+      for (int j = 0; j < QUADS; ++j) y[j] = *(SHARED_POINTER const REAL4*)(my_b + k * STRIDE + 16 * j);
+#pragma unroll
+      for (int j = 0; j < QUADS; ++j) {
+        sum[0][j] = FMA4(x0.x, y[j], sum[0][j]), sum[1][j] = FMA4(x0.y, y[j], sum[1][j]);
+        sum[2][j] = FMA4(x0.z, y[j], sum[2][j]), sum[3][j] = FMA4(x0.w, y[j], sum[3][j]);
+        sum[4][j] = FMA4(x1.x, y[j], sum[4][j]), sum[5][j] = FMA4(x1.y, y[j], sum[5][j]);
+        sum[6][j] = FMA4(x1.z, y[j], sum[6][j]), sum[7][j] = FMA4(x1.w, y[j], sum[7][j]);
+      }
     }
-    half_ ^= 1;
+    if (more) {
+      PUT(next)
+    }
+    use = use == SLICES - 1 ? 0 : use + 1;
+    next = next == SLICES - 1 ? 0 : next + 1;
   }
 
   GLOBAL REAL* out = C + ((ulong)BLOCK_Y * TILE + row) * n + BLOCK_X * TILE + column;
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
 #pragma unroll
-    for (int j = 0; j < 2; ++j) {
+    for (int j = 0; j < QUADS; ++j) {
       GLOBAL REAL4* to = (GLOBAL REAL4*)(out + (ulong)(i % 4 + i / 4 * 32) * n + j * 16);
       REAL4 value = alpha * sum[i][j];
       if (beta != 0) value += beta * *to;
@@ -117,14 +170,14 @@ DEVICE void gemm(GLOBAL const REAL* A, GLOBAL const REAL* B, GLOBAL REAL* C, REA
 
 KERNEL void BOUNDS gemm_n(GLOBAL const REAL* RESTRICT A, GLOBAL const REAL* RESTRICT B, GLOBAL REAL* RESTRICT C,
                           REAL alpha, REAL beta, int n) {
-  SHARED REAL4 a[2 * SLICE / 4];
-  SHARED REAL4 b[2 * SLICE / 4];
+  SHARED REAL4 a[SLICES * SLICE / 4];
+  SHARED REAL4 b[SLICES * SLICE / 4];
   gemm(A, B, C, alpha, beta, n, 0, (SHARED_POINTER REAL*)a, (SHARED_POINTER REAL*)b);
 }
 
 KERNEL void BOUNDS gemm_t(GLOBAL const REAL* RESTRICT A, GLOBAL const REAL* RESTRICT B, GLOBAL REAL* RESTRICT C,
                           REAL alpha, REAL beta, int n) {
-  SHARED REAL4 a[2 * SLICE / 4];
-  SHARED REAL4 b[2 * SLICE / 4];
+  SHARED REAL4 a[SLICES * SLICE / 4];
+  SHARED REAL4 b[SLICES * SLICE / 4];
   gemm(A, B, C, alpha, beta, n, 1, (SHARED_POINTER REAL*)a, (SHARED_POINTER REAL*)b);
 }

@@ -3,31 +3,35 @@
 // GEMM in double precision on tensor cores: C = alpha A op(B) + beta C as in gemm.cl. Half of a modern GPU's rate in
 // double precision can only be had this way.
 //
-// A block of four warps makes a tile of 128 × 64, each warp 64 × 32 of it as 8 × 4 products of 8 × 8. mma.m8n8k4 wants
-// of a lane one number of A (row lane / 4, k lane % 4), one of B (k lane % 4, column lane / 4) and gives it two of C
-// (row lane / 4, columns 2 (lane % 4) and the next). mma.m16n8k8, which there is from sm_90 on, is four of those at
-// once, operand by operand. Three slices of 8 along k are in flight. The slices' strides are 4
-// or 12 modulo 16 numbers, so that the 16 lanes of half a warp find their numbers in different banks.
+// A block of eight warps makes a tile of 128 × 128, each warp 64 × 32 of it. Slices of 16 along k come into (dynamic)
+// shared memory by cp.async, STAGES of them in turn. From sm_90 on there is mma.m16n8k16, which alone has the full rate
+// there; before, it is put together from mma.m8n8k4. Either way a lane's numbers of A are of rows lane / 4 and that plus
+// 8, k lane % 4 and that plus 4, 8 and 12; of B of column lane / 4 and the same k; of C of those two rows, columns
+// 2 (lane % 4) and the next.
+//
+// The slices' strides are 4 modulo 16 numbers, so that the 16 lanes of half a warp find their numbers in different banks.
 #include "dialect.h"
 #include "async_copy.h"
 
-#define THREADS 128
-#define ROWS 128
-#define COLUMNS 64
-#define DEPTH 8
-#define SLICES 3
-#define STRIDE_K (DEPTH + 4)        // of a slice with k along its rows
-#define STRIDE_COLUMN (COLUMNS + 4)  // of one with k along its columns
-#define SLICE_A (ROWS * STRIDE_K)
-#define SLICE_B (COLUMNS * STRIDE_K)
+#define THREADS 256
+#define TILE 128
+#define DEPTH 16
+#define STAGES 4
+#define STRIDE_K (DEPTH + 4)       // of a slice with k along its rows
+#define STRIDE_COLUMN (TILE + 4)   // of one with k along its columns
+#define SLICE (TILE * STRIDE_K)    // the larger of the two; the launch gives 2 * STAGES of them
 
-// c += a b of 16 rows, 8 columns and 8 along k. a: upper and lower rows of the first 4 along k, then of the last 4.
+extern __attribute__((shared)) double2 tiles[];
+
+// c += a b, of 16 rows, 8 columns and 16 along k. c[0] and c[1] are of the upper rows; a[0], a[2], … too.
 #ifdef VARIANT_sm90
 DEVICE void multiply(double* c, const double* a, const double* b) {
   asm volatile(
-      "mma.sync.aligned.m16n8k8.row.col.f64.f64.f64.f64 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      "mma.sync.aligned.m16n8k16.row.col.f64.f64.f64.f64 {%0, %1, %2, %3}, {%4, %5, %6, %7, %8, %9, %10, %11}, "
+      "{%12, %13, %14, %15}, {%0, %1, %2, %3};"
       : "+d"(c[0]), "+d"(c[1]), "+d"(c[2]), "+d"(c[3])
-      : "d"(a[0]), "d"(a[1]), "d"(a[2]), "d"(a[3]), "d"(b[0]), "d"(b[1]));
+      : "d"(a[0]), "d"(a[1]), "d"(a[2]), "d"(a[3]), "d"(a[4]), "d"(a[5]), "d"(a[6]), "d"(a[7]), "d"(b[0]), "d"(b[1]),
+        "d"(b[2]), "d"(b[3]));
 }
 #else
 DEVICE void multiply_8(double* c, double a, double b) {
@@ -36,38 +40,49 @@ DEVICE void multiply_8(double* c, double a, double b) {
                : "d"(a), "d"(b));
 }
 DEVICE void multiply(double* c, const double* a, const double* b) {
-  multiply_8(c, a[0], b[0]);
-  multiply_8(c + 2, a[1], b[0]);
-  multiply_8(c, a[2], b[1]);
-  multiply_8(c + 2, a[3], b[1]);
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    multiply_8(c, a[2 * k], b[k]);
+    multiply_8(c + 2, a[2 * k + 1], b[k]);
+  }
 }
 #endif
 
-DEVICE void load(double* a, double* b, const double* from_a, const double* from_b, int n, const bool transposed, int t) {
+// `from` is the tile's first row at the slice's first k.
+DEVICE void load_rows(double* to, const double* from, int n, int t) {
 #pragma unroll
-  for (int i = 0; i < ROWS * DEPTH / 2 / THREADS; ++i) {
+  for (int i = 0; i < TILE * DEPTH / 2 / THREADS; ++i) {
     const int row = t / (DEPTH / 2) + i * (THREADS * 2 / DEPTH), k = t % (DEPTH / 2) * 2;
-    ASYNC_COPY_16(a + row * STRIDE_K + k, from_a + (ulong)row * n + k);
+    ASYNC_COPY_16(to + row * STRIDE_K + k, from + (ulong)row * n + k);
   }
+}
+// `from` is the slice's first k at the tile's first column.
+DEVICE void load_columns(double* to, const double* from, int n, int t) {
 #pragma unroll
-  for (int i = 0; i < COLUMNS * DEPTH / 2 / THREADS; ++i) {
-    if (transposed) {
-      const int column = t / (DEPTH / 2) + i * (THREADS * 2 / DEPTH), k = t % (DEPTH / 2) * 2;
-      ASYNC_COPY_16(b + column * STRIDE_K + k, from_b + (ulong)column * n + k);
-    } else {
-      const int k = t / (COLUMNS / 2) + i * (THREADS * 2 / COLUMNS), column = t % (COLUMNS / 2) * 2;
-      ASYNC_COPY_16(b + k * STRIDE_COLUMN + column, from_b + (ulong)k * n + column);
-    }
+  for (int i = 0; i < TILE * DEPTH / 2 / THREADS; ++i) {
+    const int k = t / (TILE / 2) + i * (THREADS * 2 / TILE), column = t % (TILE / 2) * 2;
+    ASYNC_COPY_16(to + k * STRIDE_COLUMN + column, from + (ulong)k * n + column);
   }
 }
 
-DEVICE void gemm(const double* A, const double* B, double* C, double alpha, double beta, int n, const bool transposed,
-                 double* a, double* b) {
+DEVICE void gemm(const double* A, const double* B, double* C, double alpha, double beta, int n, const bool transposed) {
+  double* const a = (double*)tiles;
+  double* const b = a + STAGES * SLICE;
   const int t = THREAD_X, lane = t % 32, warp = t / 32;
-  const int row = warp / 2 * 64 + lane / 4, column = warp % 2 * 32 + lane / 4, k_lane = lane % 4;
-  const double* from_a = A + (ulong)BLOCK_Y * ROWS * n;
-  const double* from_b = transposed ? B + (ulong)BLOCK_X * COLUMNS * n : B + BLOCK_X * COLUMNS;
+  const int row = warp / 4 * 64 + lane / 4, column = warp % 4 * 32 + lane / 4, k_lane = lane % 4;
+  const double* from_a = A + (ulong)BLOCK_Y * TILE * n;
+  const double* from_b = transposed ? B + (ulong)BLOCK_X * TILE * n : B + BLOCK_X * TILE;
   const ulong step_b = transposed ? DEPTH : (ulong)DEPTH * n;
+  const auto load = [&](int stage) {
+    load_rows(a + stage * SLICE, from_a, n, t);
+    if (transposed) {
+      load_rows(b + stage * SLICE, from_b, n, t);
+    } else {
+      load_columns(b + stage * SLICE, from_b, n, t);
+    }
+    from_a += DEPTH;
+    from_b += step_b;
+  };
 
   double sum[4][4][4];
 #pragma unroll
@@ -76,49 +91,41 @@ DEVICE void gemm(const double* A, const double* B, double* C, double alpha, doub
     for (int j = 0; j < 4; ++j) sum[i][j][0] = sum[i][j][1] = sum[i][j][2] = sum[i][j][3] = 0;
   }
 
-  // n is a multiple of 128, hence there are at least SLICES - 1 slices.
+  // n is a multiple of 128, hence there are more slices than are begun here.
 #pragma unroll
-  for (int s = 0; s < SLICES - 1; ++s) {
-    load(a + s * SLICE_A, b + s * SLICE_B, from_a, from_b, n, transposed, t);
+  for (int s = 0; s < STAGES - 1; ++s) {
+    load(s);
     ASYNC_COMMIT();
-    from_a += DEPTH;
-    from_b += step_b;
   }
-  int use = 0, fetch = SLICES - 1;
+  int use = 0, next = STAGES - 1;
   for (int at = 0; at < n; at += DEPTH) {
-    ASYNC_WAIT(SLICES - 2);
+    ASYNC_WAIT(STAGES - 2);
     BARRIER();
-    if (at + (SLICES - 1) * DEPTH < n) {
-      load(a + fetch * SLICE_A, b + fetch * SLICE_B, from_a, from_b, n, transposed, t);
-      from_a += DEPTH;
-      from_b += step_b;
-    }
+    if (at + (STAGES - 1) * DEPTH < n) load(next);
     ASYNC_COMMIT();  // an empty group too: the wait counts groups
-    fetch = fetch == SLICES - 1 ? 0 : fetch + 1;
-    const double* my_a = a + use * SLICE_A + row * STRIDE_K + k_lane;
-    const double* my_b = b + use * SLICE_B + (transposed ? column * STRIDE_K + k_lane : k_lane * STRIDE_COLUMN + column);
-    use = use == SLICES - 1 ? 0 : use + 1;
-    double x[4][4], y[4][2];
+    const double* my_a = a + use * SLICE + row * STRIDE_K + k_lane;
+    const double* my_b = b + use * SLICE + (transposed ? column * STRIDE_K + k_lane : k_lane * STRIDE_COLUMN + column);
+    double y[4][4];
 #pragma unroll
-    for (int part = 0; part < 4; ++part) {
+    for (int j = 0; j < 4; ++j) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) x[i][part] = my_a[(i * 16 + part % 2 * 8) * STRIDE_K + part / 2 * 4];
-    }
-#pragma unroll
-    for (int k = 0; k < 2; ++k) {
-#pragma unroll
-      for (int j = 0; j < 4; ++j) {
+      for (int k = 0; k < 4; ++k) {
         y[j][k] = transposed ? my_b[j * 8 * STRIDE_K + k * 4] : my_b[k * 4 * STRIDE_COLUMN + j * 8];
       }
     }
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
+      double x[8];
 #pragma unroll
-      for (int j = 0; j < 4; ++j) multiply(sum[i][j], x[i], y[j]);
+      for (int part = 0; part < 8; ++part) x[part] = my_a[(i * 16 + part % 2 * 8) * STRIDE_K + part / 2 * 4];
+#pragma unroll
+      for (int j = 0; j < 4; ++j) multiply(sum[i][j], x, y[j]);
     }
+    use = use == STAGES - 1 ? 0 : use + 1;
+    next = next == STAGES - 1 ? 0 : next + 1;
   }
 
-  double* out = C + ((ulong)BLOCK_Y * ROWS + row) * n + BLOCK_X * COLUMNS + warp % 2 * 32 + lane % 4 * 2;
+  double* out = C + ((ulong)BLOCK_Y * TILE + row) * n + BLOCK_X * TILE + warp % 4 * 32 + lane % 4 * 2;
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
 #pragma unroll
@@ -131,16 +138,12 @@ DEVICE void gemm(const double* A, const double* B, double* C, double alpha, doub
   }
 }
 
-KERNEL void __attribute__((launch_bounds(THREADS, 2)))
-gemm_n(const double* RESTRICT A, const double* RESTRICT B, double* RESTRICT C, double alpha, double beta, int n) {
-  SHARED double2 a[SLICES * SLICE_A / 2];
-  SHARED double2 b[SLICES * SLICE_B / 2];
-  gemm(A, B, C, alpha, beta, n, false, (double*)a, (double*)b);
+KERNEL void MAX_THREADS(THREADS) gemm_n(const double* RESTRICT A, const double* RESTRICT B, double* RESTRICT C,
+                                        double alpha, double beta, int n) {
+  gemm(A, B, C, alpha, beta, n, false);
 }
 
-KERNEL void __attribute__((launch_bounds(THREADS, 2)))
-gemm_t(const double* RESTRICT A, const double* RESTRICT B, double* RESTRICT C, double alpha, double beta, int n) {
-  SHARED double2 a[SLICES * SLICE_A / 2];
-  SHARED double2 b[SLICES * SLICE_B / 2];
-  gemm(A, B, C, alpha, beta, n, true, (double*)a, (double*)b);
+KERNEL void MAX_THREADS(THREADS) gemm_t(const double* RESTRICT A, const double* RESTRICT B, double* RESTRICT C,
+                                        double alpha, double beta, int n) {
+  gemm(A, B, C, alpha, beta, n, true);
 }

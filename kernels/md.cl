@@ -1,12 +1,16 @@
 // variants: sp dp
 // MD: the Lennard-Jones force on every atom from its neighbours. Four warps share 32 atoms, each takes every fourth
 // neighbour; the neighbour list has atoms side by side, so that a warp reads 32 numbers in a row of it. What takes time
-// is fetching the neighbours' positions from all over: each thread has eight on their way at once.
+// is fetching the neighbours' positions from all over: each thread has several on their way at once.
 #include "dialect.h"
 
 #define ATOMS 32  // a block's
 #define PARTS 4   // of an atom's neighbours
+#ifdef REAL_IS_DOUBLE
+#define AHEAD 4
+#else
 #define AHEAD 8
+#endif
 
 // 1 / x. A quotient that is right to the last bit takes a GPU several times as long as one good to an ulp or two.
 #ifdef __OPENCL_VERSION__
@@ -39,13 +43,23 @@ KERNEL void MAX_THREADS(ATOMS* PARTS) lennard_jones(GLOBAL const REAL4* RESTRICT
   REAL x = 0, y = 0, z = 0;
   GLOBAL const int* list = neighbours + (ulong)warp * n + atom;
   for (int j = 0; j < count; j += PARTS * AHEAD) {
-    REAL4 there[AHEAD];
+    REAL there_x[AHEAD], there_y[AHEAD], there_z[AHEAD];
 #pragma unroll
-    for (int k = 0; k < AHEAD; ++k) there[k] = position[list[(ulong)k * PARTS * n]];
+    for (int k = 0; k < AHEAD; ++k) {
+      const int other = list[(ulong)k * PARTS * n];
+#ifdef REAL_IS_DOUBLE
+      // All four numbers would take two loads of 16 bytes; x and y with one, and z alone, ask less of the cache.
+      const REAL2 xy = ((GLOBAL const REAL2*)position)[2 * other];
+      there_x[k] = xy.x, there_y[k] = xy.y, there_z[k] = ((GLOBAL const REAL*)position)[4 * other + 2];
+#else
+      const REAL4 there = position[other];
+      there_x[k] = there.x, there_y[k] = there.y, there_z[k] = there.z;
+#endif
+    }
     list += (ulong)AHEAD * PARTS * n;
 #pragma unroll
     for (int k = 0; k < AHEAD; ++k) {
-      const REAL dx = here.x - there[k].x, dy = here.y - there[k].y, dz = here.z - there[k].z;
+      const REAL dx = here.x - there_x[k], dy = here.y - there_y[k], dz = here.z - there_z[k];
       const REAL r2 = FMA(dx, dx, FMA(dy, dy, dz * dz));
       if (r2 < cutoff2) {
         const REAL inverse2 = RECIPROCAL(r2);

@@ -4,8 +4,10 @@
 #include "dialect.h"
 
 #define ROTATE(x, by) ((x) << (by) | (x) >> (32 - (by)))
-#define F(x, y, z) (((x) & (y)) | (~(x) & (z)))
-#define G(x, y, z) (((x) & (z)) | ((y) & ~(z)))
+// x ? y : z and z ? x : y, bit by bit. Written with "or" they would be taken apart: the compiler adds the two halves of the
+// "or" one by one, and a GPU's instruction for any function of three bits no longer fits.
+#define F(x, y, z) ((z) ^ ((x) & ((y) ^ (z))))
+#define G(x, y, z) ((y) ^ ((z) & ((x) ^ (y))))
 #define H(x, y, z) ((x) ^ (y) ^ (z))
 #define I(x, y, z) ((y) ^ ((x) | ~(z)))
 #define STEP(f, a, b, c, d, word, by, k) a += f(b, c, d) + ((word) + k), a = b + ROTATE(a, by)

@@ -67,8 +67,16 @@ void gemm(Run& run, const char* name, size_t n, int repeats) {
     const device::Kernel kernel =
         device.kernel(tensor ? "gemm_tensor" : "gemm", variant, transposed ? "gemm_t" : "gemm_n");
     const auto launch = [&](T alpha, T beta) {
-      device.launch(kernel, {tensor ? 2 * blocks : blocks, blocks}, {tensor ? 128u : 256u}, device_a, device_b,
-                    device_c, alpha, beta, static_cast<int>(n));
+      // As the kernels want it: threads, and on tensor cores 4 stages of two slices of 128 × 20 numbers.
+      const device::Size3 grid{blocks, blocks}, threads{is_double ? 256u : 128u};
+      const auto go = [&](const auto&... arguments) {
+        if (tensor) {
+          device.launch_shared(kernel, grid, threads, 4 * 2 * 128 * 20 * 8, arguments...);
+        } else {
+          device.launch(kernel, grid, threads, arguments...);
+        }
+      };
+      go(device_a, device_b, device_c, alpha, beta, static_cast<int>(n));
     };
     const std::vector<double> ab = times<T>(a, transposed ? transposed_times<T>(b, x) : times<T>(b, x));  // A (op(B) x)
     // Of n products below 1, summed one after the other, the rounding errors add up to about eps n / 14 (each is at
