@@ -1,6 +1,6 @@
 // variants: sp dp
-// Reduction: the sum of n numbers, n a multiple of LANES. Each block leaves one sum; the last block to finish adds those
-// up. Blocks of OpenCL 1.2 see each other's writes only in the next launch: there a launch of one block does it.
+// Reduction: the sum of n numbers, n a multiple of LANES. Each block leaves one sum; the last block to finish adds
+// those up. Blocks of OpenCL 1.2 see each other's writes only in the next launch: there a launch of one block does it.
 #include "dialect.h"
 
 #define THREADS 256

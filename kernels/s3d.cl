@@ -9,14 +9,14 @@
 #include "dialect.h"
 
 #define SPECIES 22
-#define STEADY 9                  // species in quasi-steady state, behind the others
-#define NONE (SPECIES + STEADY)   // in the place of a second product that is none
-#define OTHERS SPECIES            // the column of those two: 1, and what is not kept
-#define BODIES (OTHERS + 1)       // four sums of concentrations, weighted: third bodies
+#define STEADY 9                 // species in quasi-steady state, behind the others
+#define NONE (SPECIES + STEADY)  // in the place of a second product that is none
+#define OTHERS SPECIES           // the column of those two: 1, and what is not kept
+#define BODIES (OTHERS + 1)      // four sums of concentrations, weighted: third bodies
 
 #define THREADS 64
 #ifdef REAL_IS_DOUBLE
-#define EXP2(x) EXP((x) * 0.69314718055994530942)
+#define EXP2(x) EXP((x)*0.69314718055994530942)
 #define LOG2(x) (LOG(x) * 1.44269504088896340736)
 #define QUOTIENT(a, b) ((a) / (b))
 #else
@@ -46,8 +46,9 @@ NM_INLINE float reciprocal(float x) {
 // `constants`: log2 of the rate at 1,500 K, power, activation (in units of 1,500 K / ln 2). `falloff`, three a reaction
 // from reaction `first_falloff` on: those of low pressure; Troe's a, 1/T3, 1/T1, T2, the inverses times 1 / ln 2.
 KERNEL void MAX_THREADS(THREADS)
-    s3d_rates(GLOBAL const REAL* RESTRICT temperature, GLOBAL const REAL* RESTRICT pressure, GLOBAL const REAL* RESTRICT fractions,
-              GLOBAL const REAL* RESTRICT weights, GLOBAL const REAL* RESTRICT gibbs, GLOBAL const int4* RESTRICT reactions,
+    s3d_rates(GLOBAL const REAL* RESTRICT temperature, GLOBAL const REAL* RESTRICT pressure,
+              GLOBAL const REAL* RESTRICT fractions, GLOBAL const REAL* RESTRICT weights,
+              GLOBAL const REAL* RESTRICT gibbs, GLOBAL const int4* RESTRICT reactions,
               GLOBAL const REAL4* RESTRICT constants, GLOBAL const REAL4* RESTRICT falloff, GLOBAL REAL* RESTRICT rates,
               GLOBAL REAL* RESTRICT formed, int n, int count, int first_falloff) {
   SHARED REAL amount_[(BODIES + 4) * THREADS];  // concentrations
@@ -77,7 +78,8 @@ KERNEL void MAX_THREADS(THREADS)
     b0 = FMA(efficiency[0], c, b0), b1 = FMA(efficiency[1], c, b1);
     b2 = FMA(efficiency[2], c, b2), b3 = FMA(efficiency[3], c, b3);
   }
-  AMOUNT(BODIES) = LOG2(b0), AMOUNT(BODIES + 1) = LOG2(b1), AMOUNT(BODIES + 2) = LOG2(b2), AMOUNT(BODIES + 3) = LOG2(b3);
+  AMOUNT(BODIES) = LOG2(b0), AMOUNT(BODIES + 1) = LOG2(b1), AMOUNT(BODIES + 2) = LOG2(b2),
+  AMOUNT(BODIES + 3) = LOG2(b3);
   // Those of quasi-steady state are not known yet: 1, and they come in later.
   AMOUNT(OTHERS) = 1;
   for (int s = 0; s < NONE; ++s) {
@@ -134,15 +136,15 @@ KERNEL void MAX_THREADS(THREADS)
 
 #undef THREADS
 #define THREADS 32
-#define AHEAD(r) rates[(long)(r) * 2 * n + i]
-#define BACK(r) rates[((long)(r) * 2 + 1) * n + i]
+#define AHEAD(r) rates[(long)(r)*2 * n + i]
+#define BACK(r) rates[((long)(r)*2 + 1) * n + i]
 #define BATCH 4  // reactions whose rates are read together
 
 // Species in quasi-steady state form as fast as they go. A reaction has at most one of them on a side, as its second or
-// fourth: their amounts x solve the linear system lost_j x_j = formed_j + sum over k of made_jk x_k. No pivoting: a column's
-// diagonal is at least the sum of its others. Then the reactions that they take part in are added.
+// fourth: their amounts x solve the linear system lost_j x_j = formed_j + sum over k of made_jk x_k. No pivoting: a
+// column's diagonal is at least the sum of its others. Then the reactions that they take part in are added.
 KERNEL void MAX_THREADS(THREADS) s3d_steady(GLOBAL const REAL* RESTRICT rates, GLOBAL const int4* RESTRICT reactions,
-                                GLOBAL REAL* RESTRICT formed, int n, int count) {
+                                            GLOBAL REAL* RESTRICT formed, int n, int count) {
   SHARED REAL matrix_[STEADY * (STEADY + 1) * THREADS];
   SHARED REAL net_[(OTHERS + 1) * THREADS];
   SHARED REAL x_[(STEADY + 1) * THREADS];

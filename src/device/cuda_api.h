@@ -5,21 +5,20 @@
 
 namespace nm::device {
 
-#define NM_CUDA_FUNCTIONS(X)                                                                                          \
-  X(cuInit)                                                                                                           \
-  X(cuDriverGetVersion)                                                                                               \
-  X(cuGetErrorName) X(cuDeviceGet) X(cuDeviceGetCount) X(cuDeviceGetName) X(cuDeviceGetAttribute)                     \
-      X(cuDeviceGetUuid_v2) X(cuDeviceGetPCIBusId) X(cuDeviceTotalMem_v2) X(cuDevicePrimaryCtxRetain)                 \
-          X(cuDevicePrimaryCtxRelease_v2) X(cuCtxSetCurrent) X(cuCtxSynchronize) X(cuCtxCreate_v2) X(cuCtxDestroy_v2) \
-              X(cuMemAlloc_v2) X(cuMemFree_v2) X(cuMemHostAlloc) X(cuMemFreeHost) X(cuMemcpyHtoDAsync_v2)             \
-                  X(cuMemcpyDtoHAsync_v2) X(cuMemcpyDtoDAsync_v2) X(cuMemsetD32Async) X(cuMemcpyHtoD_v2)              \
-                      X(cuMemcpyDtoH_v2) X(cuMemcpyPeerAsync) X(cuDeviceCanAccessPeer) X(cuCtxEnablePeerAccess)       \
-                          X(cuModuleLoadDataEx) X(cuModuleUnload) X(cuModuleGetFunction) X(cuLaunchKernel)            \
-                              X(cuFuncSetAttribute) X(cuStreamCreate) X(cuStreamDestroy_v2) X(cuStreamSynchronize)    \
-                                  X(cuStreamWaitEvent) X(cuEventCreate) X(cuEventDestroy_v2) X(cuEventRecord)         \
-                                      X(cuEventSynchronize) X(cuEventQuery) X(cuEventElapsedTime)                     \
-                                          X(cuStreamBeginCapture_v2) X(cuStreamEndCapture)                            \
-                                              X(cuGraphInstantiateWithFlags) X(cuGraphLaunch) X(cuGraphExecDestroy)   \
+#define NM_CUDA_FUNCTIONS(X)                                                                                           \
+  X(cuInit)                                                                                                            \
+  X(cuDriverGetVersion) X(cuGetErrorName) X(cuDeviceGet) X(cuDeviceGetCount) X(cuDeviceGetName)                        \
+      X(cuDeviceGetAttribute) X(cuDeviceGetUuid_v2) X(cuDeviceGetPCIBusId) X(cuDeviceTotalMem_v2)                      \
+          X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease_v2) X(cuCtxSetCurrent) X(cuCtxSynchronize)           \
+              X(cuCtxCreate_v2) X(cuCtxDestroy_v2) X(cuMemAlloc_v2) X(cuMemFree_v2) X(cuMemHostAlloc) X(cuMemFreeHost) \
+                  X(cuMemcpyHtoDAsync_v2) X(cuMemcpyDtoHAsync_v2) X(cuMemcpyDtoDAsync_v2) X(cuMemsetD32Async)          \
+                      X(cuMemcpyHtoD_v2) X(cuMemcpyDtoH_v2) X(cuMemcpyPeerAsync) X(cuDeviceCanAccessPeer)              \
+                          X(cuCtxEnablePeerAccess) X(cuModuleLoadDataEx) X(cuModuleUnload) X(cuModuleGetFunction)      \
+                              X(cuLaunchKernel) X(cuFuncSetAttribute) X(cuStreamCreate) X(cuStreamDestroy_v2)          \
+                                  X(cuStreamSynchronize) X(cuStreamWaitEvent) X(cuEventCreate) X(cuEventDestroy_v2)    \
+                                      X(cuEventRecord) X(cuEventSynchronize) X(cuEventQuery) X(cuEventElapsedTime)     \
+                                          X(cuStreamBeginCapture_v2) X(cuStreamEndCapture)                             \
+                                              X(cuGraphInstantiateWithFlags) X(cuGraphLaunch) X(cuGraphExecDestroy)    \
                                                   X(cuGraphDestroy)
 
 struct CudaApi {
