@@ -3,7 +3,8 @@
 // again it takes the point that leaves the cluster's diameter smallest, the first of equals, while that is within the
 // limit. The largest candidate, of the first of equal seeds, becomes a cluster, and its points are out of the game.
 //
-// A point is x | y << 16, both below 2^15: squares of distances are whole numbers, and every order gives the same result.
+// A point is x | y << 16, both below 2^15: squares of distances are whole numbers, and every order gives the same
+// result.
 #include "dialect.h"
 #include "warp.h"
 
@@ -74,20 +75,21 @@ DEVICE ulong smallest(SHARED_POINTER ulong* part, int turn, uint first, uint sec
 #endif
 
 // A thread looks after candidates t, t + THREADS, …: `reach` is the largest distance to the cluster's points so far.
-#define CONSIDER(k, place, far)                 \
-  {                                             \
-    uint r = far;                               \
-    if (r <= limit) {                           \
-      const uint d = squared(place, latest);    \
-      if (d > r) far = r = d;                   \
+#define CONSIDER(k, place, far)                                 \
+  {                                                             \
+    uint r = far;                                               \
+    if (r <= limit) {                                           \
+      const uint d = squared(place, latest);                    \
+      if (d > r) far = r = d;                                   \
       if (r <= limit && r < best) best = r, best_k = (uint)(k); \
-    }                                           \
+    }                                                           \
   }
 
 // Grows the cluster of point `seed`; answers its size. Candidate k, in the order of the points, is a member if its
 // reach is TAKEN. Of `spill`, a block has 2 * n.
 DEVICE int grow(GLOBAL const uint* points, int n, int seed, uint limit, SHARED_POINTER uint* places,
-                SHARED_POINTER uint* reach, GLOBAL uint* spill, SHARED_POINTER int* counts, SHARED_POINTER ulong* part) {
+                SHARED_POINTER uint* reach, GLOBAL uint* spill, SHARED_POINTER int* counts,
+                SHARED_POINTER ulong* part) {
   const int t = THREAD_X, each = (n + THREADS - 1) / THREADS;
   const int begin = t * each < n ? t * each : n, end = begin + each < n ? begin + each : n;
   uint latest = points[seed];
@@ -132,8 +134,9 @@ DEVICE int grow(GLOBAL const uint* points, int n, int seed, uint limit, SHARED_P
 }
 
 // Every point as a seed. `winner` becomes the smallest (n - size) << 15 | seed: the largest cluster's first seed.
-KERNEL void MAX_THREADS(THREADS) qtc_candidates(GLOBAL const uint* RESTRICT points, int n, uint limit, GLOBAL int* winner,
-                                    GLOBAL int* RESTRICT sizes, GLOBAL uint* spill, int spill_each) {
+KERNEL void MAX_THREADS(THREADS)
+    qtc_candidates(GLOBAL const uint* RESTRICT points, int n, uint limit, GLOBAL int* winner,
+                   GLOBAL int* RESTRICT sizes, GLOBAL uint* spill, int spill_each) {
   SHARED uint places[CAPACITY];
   SHARED uint reach[CAPACITY];
   SHARED int counts[THREADS];

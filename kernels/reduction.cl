@@ -1,6 +1,6 @@
 // variants: sp dp
-// Reduction: the sum of n numbers, n a multiple of LANES. Each block leaves one sum; the last block to finish adds those
-// up. Blocks of OpenCL 1.2 see each other's writes only in the next launch: there a launch of one block does it.
+// Reduction: the sum of n numbers, n a multiple of LANES. Each block leaves one sum; the last block to finish adds
+// those up. Blocks of OpenCL 1.2 see each other's writes only in the next launch: there a launch of one block does it.
 #include "dialect.h"
 
 #define THREADS 256
@@ -27,20 +27,32 @@ DEVICE void add_up(SHARED_POINTER REAL* part, REAL mine) {
   }
 }
 
-// Eight loads of a thread are on their way at a time, and eight sums run.
+// Eight loads of a thread are on their way at a time, also at the end, and eight sums run.
 DEVICE REAL sum_of(GLOBAL const REAL* in, int n) {
   GLOBAL const VECTOR* v = (GLOBAL const VECTOR*)in;
   const int count = n / LANES, stride = BLOCKS_X * THREADS;
+  VECTOR sum[8], loaded[8];
+#pragma unroll
+  for (int j = 0; j < 8; ++j) sum[j] = 0;
   int i = BLOCK_X * THREADS + THREAD_X;
-  VECTOR s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
   for (; i + 7 * stride < count; i += 8 * stride) {
-    const VECTOR a = v[i], b = v[i + stride], c = v[i + 2 * stride], d = v[i + 3 * stride];
-    const VECTOR e = v[i + 4 * stride], f = v[i + 5 * stride], g = v[i + 6 * stride], h = v[i + 7 * stride];
-    s0 += a, s1 += b, s2 += c, s3 += d, s4 += e, s5 += f, s6 += g, s7 += h;
+#pragma unroll
+    for (int j = 0; j < 8; ++j) loaded[j] = v[i + j * stride];
+#pragma unroll
+    for (int j = 0; j < 8; ++j) sum[j] += loaded[j];
   }
-  for (; i < count; i += stride) s0 += v[i];
-  s0 = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7));
-  return SUM(s0);
+#pragma unroll
+  for (int j = 0; j < 8; ++j) loaded[j] = i + j * stride < count ? v[i + j * stride] : (VECTOR)0;
+#pragma unroll
+  for (int j = 0; j < 8; ++j) sum[j] += loaded[j];
+#pragma unroll
+  for (int apart = 4; apart > 0; apart /= 2) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      if (j < apart) sum[j] += sum[j + apart];
+    }
+  }
+  return SUM(sum[0]);
 }
 
 #ifdef __OPENCL_VERSION__

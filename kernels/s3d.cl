@@ -9,18 +9,17 @@
 #include "dialect.h"
 
 #define SPECIES 22
-#define STEADY 9                  // species in quasi-steady state, behind the others
-#define NONE (SPECIES + STEADY)   // in the place of a second product that is none
-#define BODIES (NONE + 1)         // four sums of concentrations, weighted: third bodies
-#define COLUMNS (BODIES + 4)
+#define STEADY 9                 // species in quasi-steady state, behind the others
+#define NONE (SPECIES + STEADY)  // in the place of a second product that is none
+#define OTHERS SPECIES           // the column of those two: 1, and what is not kept
+#define BODIES (OTHERS + 1)      // four sums of concentrations, weighted: third bodies
 
-#ifdef REAL_IS_DOUBLE
 #define THREADS 64
-#define EXP2(x) EXP((x) * 0.69314718055994530942)
+#ifdef REAL_IS_DOUBLE
+#define EXP2(x) EXP((x)*0.69314718055994530942)
 #define LOG2(x) (LOG(x) * 1.44269504088896340736)
 #define QUOTIENT(a, b) ((a) / (b))
 #else
-#define THREADS 128
 #ifdef __OPENCL_VERSION__
 #define EXP2(x) exp2(x)
 #define LOG2(x) log2(x)
@@ -47,13 +46,14 @@ NM_INLINE float reciprocal(float x) {
 // `constants`: log2 of the rate at 1,500 K, power, activation (in units of 1,500 K / ln 2). `falloff`, three a reaction
 // from reaction `first_falloff` on: those of low pressure; Troe's a, 1/T3, 1/T1, T2, the inverses times 1 / ln 2.
 KERNEL void MAX_THREADS(THREADS)
-    s3d_rates(GLOBAL const REAL* RESTRICT temperature, GLOBAL const REAL* RESTRICT pressure, GLOBAL const REAL* RESTRICT fractions,
-              GLOBAL const REAL* RESTRICT weights, GLOBAL const REAL* RESTRICT gibbs, GLOBAL const int4* RESTRICT reactions,
+    s3d_rates(GLOBAL const REAL* RESTRICT temperature, GLOBAL const REAL* RESTRICT pressure,
+              GLOBAL const REAL* RESTRICT fractions, GLOBAL const REAL* RESTRICT weights,
+              GLOBAL const REAL* RESTRICT gibbs, GLOBAL const int4* RESTRICT reactions,
               GLOBAL const REAL4* RESTRICT constants, GLOBAL const REAL4* RESTRICT falloff, GLOBAL REAL* RESTRICT rates,
               GLOBAL REAL* RESTRICT formed, int n, int count, int first_falloff) {
-  SHARED REAL amount_[COLUMNS * THREADS];  // concentrations
+  SHARED REAL amount_[(BODIES + 4) * THREADS];  // concentrations
   SHARED REAL energy_[(NONE + 1) * THREADS];
-  SHARED REAL net_[SPECIES * THREADS];
+  SHARED REAL net_[(OTHERS + 1) * THREADS];
   const int i = GLOBAL_X;
   if (i >= n) return;
 #define AMOUNT(s) amount_[(s)*THREADS + THREAD_X]
@@ -78,9 +78,10 @@ KERNEL void MAX_THREADS(THREADS)
     b0 = FMA(efficiency[0], c, b0), b1 = FMA(efficiency[1], c, b1);
     b2 = FMA(efficiency[2], c, b2), b3 = FMA(efficiency[3], c, b3);
   }
-  AMOUNT(BODIES) = LOG2(b0), AMOUNT(BODIES + 1) = LOG2(b1), AMOUNT(BODIES + 2) = LOG2(b2), AMOUNT(BODIES + 3) = LOG2(b3);
+  AMOUNT(BODIES) = LOG2(b0), AMOUNT(BODIES + 1) = LOG2(b1), AMOUNT(BODIES + 2) = LOG2(b2),
+  AMOUNT(BODIES + 3) = LOG2(b3);
   // Those of quasi-steady state are not known yet: 1, and they come in later.
-  for (int s = SPECIES; s <= NONE; ++s) AMOUNT(s) = 1;
+  AMOUNT(OTHERS) = 1;
   for (int s = 0; s < NONE; ++s) {
     GLOBAL const REAL* a = gibbs + 8 * s;
     const REAL powers = FMA(FMA(FMA(a[5], T, a[4]), T, a[3]), T, a[2]);
@@ -89,9 +90,14 @@ KERNEL void MAX_THREADS(THREADS)
   // Of standard pressure over RT: what an equilibrium constant has for each mole that a reaction loses.
   ENERGY(NONE) = LOG2((REAL)(101325 / (8.314462618 * 1500)) * inverse);
 
+  // The tables have one row more: the next reaction's comes while this one is computed.
+  int4 next_how = reactions[0];
+  REAL4 next_k = constants[0];
   for (int r = 0; r < count; ++r) {
-    const int4 how = reactions[r];
-    const REAL4 k = constants[r];
+    const int4 how = next_how;
+    const REAL4 k = next_k;
+    next_how = reactions[r + 1];
+    next_k = constants[r + 1];
     const int s0 = FIRST(how), s1 = SECOND(how), s2 = THIRD(how), s3 = FOURTH(how);
     REAL forward = FMA(k.y, L, FMA(k.z, 1 - inverse, k.x));
     if (how.z != 0) {
@@ -110,16 +116,18 @@ KERNEL void MAX_THREADS(THREADS)
       }
     }
     const REAL backward = forward + (ENERGY(s2) + ENERGY(s3)) - (ENERGY(s0) + ENERGY(s1));
-    const REAL ahead = EXP2(forward) * AMOUNT(s0) * AMOUNT(s1), back = EXP2(backward) * AMOUNT(s2) * AMOUNT(s3);
+    const int c1 = s1 < SPECIES ? s1 : OTHERS, c3 = s3 < SPECIES ? s3 : OTHERS;
+    const REAL ahead = EXP2(forward) * AMOUNT(s0) * AMOUNT(c1), back = EXP2(backward) * AMOUNT(s2) * AMOUNT(c3);
     if (how.y >= 0) {
       rates[(long)how.y * 2 * n + i] = ahead;
       rates[((long)how.y * 2 + 1) * n + i] = back;
     } else {
-      const REAL q = ahead - back;
-      NET(s0) -= q;
-      NET(s1) -= q;
-      NET(s2) += q;
-      if (s3 < SPECIES) NET(s3) += q;
+      // All four at once: the two sides have no species in common, but the two of a side may be the same.
+      const REAL q = ahead - back, n0 = NET(s0), n1 = NET(c1), n2 = NET(s2), n3 = NET(c3);
+      NET(s0) = n0 - q;
+      NET(c1) = s1 == s0 ? n0 - 2 * q : n1 - q;
+      NET(s2) = n2 + q;
+      NET(c3) = s3 == s2 ? n2 + 2 * q : n3 + q;
     }
   }
   for (int s = 0; s < SPECIES; ++s) formed[(long)s * n + i] = NET(s);
@@ -127,19 +135,18 @@ KERNEL void MAX_THREADS(THREADS)
 }
 
 #undef THREADS
-#ifdef REAL_IS_DOUBLE
 #define THREADS 32
-#else
-#define THREADS 64
-#endif
+#define AHEAD(r) rates[(long)(r)*2 * n + i]
+#define BACK(r) rates[((long)(r)*2 + 1) * n + i]
+#define BATCH 4  // reactions whose rates are read together
 
 // Species in quasi-steady state form as fast as they go. A reaction has at most one of them on a side, as its second or
-// fourth: their amounts x solve the linear system lost_j x_j = formed_j + sum over k of made_jk x_k. No pivoting: a column's
-// diagonal is at least the sum of its others. Then the reactions that they take part in are added.
+// fourth: their amounts x solve the linear system lost_j x_j = formed_j + sum over k of made_jk x_k. No pivoting: a
+// column's diagonal is at least the sum of its others. Then the reactions that they take part in are added.
 KERNEL void MAX_THREADS(THREADS) s3d_steady(GLOBAL const REAL* RESTRICT rates, GLOBAL const int4* RESTRICT reactions,
-                                GLOBAL REAL* RESTRICT formed, int n, int count) {
+                                            GLOBAL REAL* RESTRICT formed, int n, int count) {
   SHARED REAL matrix_[STEADY * (STEADY + 1) * THREADS];
-  SHARED REAL net_[SPECIES * THREADS];
+  SHARED REAL net_[(OTHERS + 1) * THREADS];
   SHARED REAL x_[(STEADY + 1) * THREADS];
 #define MATRIX(j, k) matrix_[((j) * (STEADY + 1) + (k)) * THREADS + THREAD_X]
 #define NET(s) net_[(s)*THREADS + THREAD_X]
@@ -148,51 +155,87 @@ KERNEL void MAX_THREADS(THREADS) s3d_steady(GLOBAL const REAL* RESTRICT rates, G
   if (i >= n) return;
   for (int j = 0; j < STEADY * (STEADY + 1); ++j) matrix_[j * THREADS + THREAD_X] = 0;
   for (int s = 0; s < SPECIES; ++s) NET(s) = formed[(long)s * n + i];
-  for (int r = 0; r < count; ++r) {
-    const int4 how = reactions[r];
-    const REAL ahead = rates[(long)r * 2 * n + i], back = rates[((long)r * 2 + 1) * n + i];
-    const int a = SECOND(how) - SPECIES, b = FOURTH(how) - SPECIES;
-    const int from = a >= 0 && a < STEADY, to = b >= 0 && b < STEADY;
-    if (from) {
-      MATRIX(a, a) += ahead;
-      if (to) {
-        MATRIX(b, a) -= ahead;
-      } else {
-        MATRIX(a, STEADY) += back;
-      }
-    }
-    if (to) {
-      MATRIX(b, b) += back;
+  // The last batch may reach behind the last reaction: rates and reactions have room for that, and those are none.
+  for (int first = 0; first < count; first += BATCH) {
+    REAL aheads[BATCH], backs[BATCH];
+#pragma unroll
+    for (int j = 0; j < BATCH; ++j) aheads[j] = AHEAD(first + j), backs[j] = BACK(first + j);
+#pragma unroll
+    for (int j = 0; j < BATCH; ++j) {
+      if (first + j >= count) continue;
+      const int4 how = reactions[first + j];
+      const REAL ahead = aheads[j], back = backs[j];
+      const int a = SECOND(how) - SPECIES, b = FOURTH(how) - SPECIES;
+      const int from = a >= 0 && a < STEADY, to = b >= 0 && b < STEADY;
       if (from) {
-        MATRIX(a, b) -= back;
-      } else {
-        MATRIX(b, STEADY) += ahead;
+        MATRIX(a, a) += ahead;
+        if (to) {
+          MATRIX(b, a) -= ahead;
+        } else {
+          MATRIX(a, STEADY) += back;
+        }
+      }
+      if (to) {
+        MATRIX(b, b) += back;
+        if (from) {
+          MATRIX(a, b) -= back;
+        } else {
+          MATRIX(b, STEADY) += ahead;
+        }
       }
     }
   }
+  // In registers: every index is known, once loops of fixed length are unrolled.
+  REAL m[STEADY][STEADY + 1];
+#pragma unroll
   for (int j = 0; j < STEADY; ++j) {
-    const REAL one = QUOTIENT((REAL)1, MATRIX(j, j));
-    for (int k = j + 1; k < STEADY; ++k) {
-      const REAL factor = MATRIX(k, j) * one;
-      for (int m = j + 1; m <= STEADY; ++m) MATRIX(k, m) = FMA(-factor, MATRIX(j, m), MATRIX(k, m));
+#pragma unroll
+    for (int k = 0; k <= STEADY; ++k) m[j][k] = MATRIX(j, k);
+  }
+#pragma unroll
+  for (int j = 0; j < STEADY; ++j) {
+    const REAL one = QUOTIENT((REAL)1, m[j][j]);
+#pragma unroll
+    for (int k = 0; k <= STEADY; ++k) {
+      if (k > j) m[j][k] *= one;
+    }
+#pragma unroll
+    for (int l = 0; l < STEADY; ++l) {
+#pragma unroll
+      for (int k = 0; k <= STEADY; ++k) {
+        if (l > j && k > j) m[l][k] = FMA(-m[l][j], m[j][k], m[l][k]);
+      }
     }
   }
-  X(STEADY) = 1;
-  for (int j = STEADY - 1; j >= 0; --j) {
-    REAL sum = MATRIX(j, STEADY);
-    for (int k = j + 1; k < STEADY; ++k) sum = FMA(-MATRIX(j, k), X(k), sum);
-    X(j) = QUOTIENT(sum, MATRIX(j, j));
+#pragma unroll
+  for (int j = STEADY - 2; j >= 0; --j) {
+#pragma unroll
+    for (int k = 0; k < STEADY; ++k) {
+      if (k > j) m[j][STEADY] = FMA(-m[j][k], m[k][STEADY], m[j][STEADY]);
+    }
   }
-  for (int r = 0; r < count; ++r) {
-    const int4 how = reactions[r];
-    const int s0 = FIRST(how), s1 = SECOND(how), s2 = THIRD(how), s3 = FOURTH(how);
-    const REAL ahead = rates[(long)r * 2 * n + i] * X(s1 >= SPECIES ? s1 - SPECIES : STEADY);
-    const REAL back = rates[((long)r * 2 + 1) * n + i] * X(s3 >= SPECIES ? s3 - SPECIES : STEADY);
-    const REAL q = ahead - back;
-    NET(s0) -= q;
-    if (s1 < SPECIES) NET(s1) -= q;
-    NET(s2) += q;
-    if (s3 < SPECIES) NET(s3) += q;
+#pragma unroll
+  for (int j = 0; j < STEADY; ++j) X(j) = m[j][STEADY];
+  X(STEADY) = 1;
+
+  for (int first = 0; first < count; first += BATCH) {
+    REAL aheads[BATCH], backs[BATCH];
+#pragma unroll
+    for (int j = 0; j < BATCH; ++j) aheads[j] = AHEAD(first + j), backs[j] = BACK(first + j);
+#pragma unroll
+    for (int j = 0; j < BATCH; ++j) {
+      if (first + j >= count) continue;
+      const int4 how = reactions[first + j];
+      const int s0 = FIRST(how), s1 = SECOND(how), s2 = THIRD(how), s3 = FOURTH(how);
+      const int c1 = s1 < SPECIES ? s1 : OTHERS, c3 = s3 < SPECIES ? s3 : OTHERS;
+      const REAL ahead = aheads[j] * X(s1 >= SPECIES && s1 < NONE ? s1 - SPECIES : STEADY);
+      const REAL back = backs[j] * X(s3 >= SPECIES && s3 < NONE ? s3 - SPECIES : STEADY);
+      const REAL q = ahead - back, n0 = NET(s0), n1 = NET(c1), n2 = NET(s2), n3 = NET(c3);
+      NET(s0) = n0 - q;
+      NET(c1) = s1 == s0 ? n0 - 2 * q : n1 - q;
+      NET(s2) = n2 + q;
+      NET(c3) = s3 == s2 ? n2 + 2 * q : n3 + q;
+    }
   }
   for (int s = 0; s < SPECIES; ++s) formed[(long)s * n + i] = NET(s);
 }

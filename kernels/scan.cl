@@ -3,8 +3,8 @@
 //
 // On CUDA one launch does it all: each tile's block tells its sum and looks back for those before it ("decoupled
 // look-back"), so a number is read once and written once. A tile has to be large and a look back wide: what a block has
-// in flight pays for the time in which it only waits. Blocks of OpenCL may not wait for each other: there it takes three
-// launches, the sums of chunks, their scan, and the scan of each chunk.
+// in flight pays for the time in which it only waits. Blocks of OpenCL may not wait for each other: there it takes
+// three launches, the sums of chunks, their scan, and the scan of each chunk.
 #include "dialect.h"
 #include "warp.h"
 
@@ -46,7 +46,8 @@ REAL4 scan_sums(SHARED_POINTER REAL4* part, REAL4 sums, REAL* total) {
   return before;
 }
 
-KERNEL void MAX_THREADS(THREADS) scan_sum(GLOBAL const REAL* RESTRICT in, GLOBAL REAL* RESTRICT sums, int n, int chunk) {
+KERNEL void MAX_THREADS(THREADS)
+    scan_sum(GLOBAL const REAL* RESTRICT in, GLOBAL REAL* RESTRICT sums, int n, int chunk) {
   SHARED REAL part[THREADS];
   const int t = THREAD_X;
   const int begin = BLOCK_X * chunk, end = min(begin + chunk, n);
@@ -75,8 +76,8 @@ KERNEL void MAX_THREADS(THREADS) scan_top(GLOBAL REAL* sums, int n) {
   store4(sums, 3 * ROW + 4 * THREAD_X, n, v[3], before.w);
 }
 
-KERNEL void MAX_THREADS(THREADS)
-    scan_down(GLOBAL const REAL* RESTRICT in, GLOBAL const REAL* RESTRICT sums, GLOBAL REAL* RESTRICT out, int n, int chunk) {
+KERNEL void MAX_THREADS(THREADS) scan_down(GLOBAL const REAL* RESTRICT in, GLOBAL const REAL* RESTRICT sums,
+                                           GLOBAL REAL* RESTRICT out, int n, int chunk) {
   SHARED REAL4 part[THREADS];
   const int begin = BLOCK_X * chunk, end = min(begin + chunk, n);
   REAL carried = sums[BLOCK_X];
@@ -146,8 +147,8 @@ DEVICE uint told(const ulong* state, int tile, REAL* sum) {
 #endif
 }
 
-// The sum of all tiles before `tile`, by a warp: back to the nearest tile that knows all of its own, adding up the sums of
-// those between. `own` and `all` are this launch's flags.
+// The sum of all tiles before `tile`, by a warp: back to the nearest tile that knows all of its own, adding up the sums
+// of those between. `own` and `all` are this launch's flags.
 DEVICE REAL look_back(const ulong* state, int tile, uint own, uint all) {
   const int lane = THREAD_X & 31;
   REAL sum = 0;
@@ -183,7 +184,8 @@ DEVICE REAL look_back(const ulong* state, int tile, uint own, uint all) {
 }
 
 // state[0] hands out tiles in the order in which blocks begin: those that a block waits for have begun.
-KERNEL void MAX_THREADS(THREADS) scan_once(const REAL* RESTRICT in, REAL* RESTRICT out, ulong* state, int n, uint launch) {
+KERNEL void MAX_THREADS(THREADS)
+    scan_once(const REAL* RESTRICT in, REAL* RESTRICT out, ulong* state, int n, uint launch) {
   SHARED REAL part[WARPS];
   SHARED REAL before_tile;
   SHARED int ticket;

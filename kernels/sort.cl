@@ -33,8 +33,8 @@ DEVICE void scan_part(SHARED_POINTER uint* part) {
 }
 
 // counts[digit * BLOCKS_X + block]
-KERNEL void MAX_THREADS(THREADS) sort_count(GLOBAL const uint* RESTRICT keys, GLOBAL uint* RESTRICT counts, int n, int chunk,
-                                int shift) {
+KERNEL void MAX_THREADS(THREADS)
+    sort_count(GLOBAL const uint* RESTRICT keys, GLOBAL uint* RESTRICT counts, int n, int chunk, int shift) {
   SHARED uint count[DIGITS];
   const int begin = BLOCK_X * chunk, end = min(begin + chunk, n);
   if (THREAD_X < DIGITS) count[THREAD_X] = 0;
@@ -165,8 +165,8 @@ KERNEL void MAX_THREADS(THREADS) sort_starts(uint* counts) {
 
 // state: a ticket, then a word for each digit of each tile; zero before.
 KERNEL void MAX_THREADS(THREADS)
-    sort_sweep(const uint* RESTRICT keys, const uint* RESTRICT values, uint* RESTRICT keys_out, uint* RESTRICT values_out,
-               const uint* RESTRICT starts, uint* state, int n, int shift) {
+    sort_sweep(const uint* RESTRICT keys, const uint* RESTRICT values, uint* RESTRICT keys_out,
+               uint* RESTRICT values_out, const uint* RESTRICT starts, uint* state, int n, int shift) {
   SHARED uint sorted[TILE];
   SHARED uint counted[WARPS * DIGITS];
   SHARED uint begins[DIGITS];  // in the tile

@@ -3,17 +3,17 @@
 // on; ELLPACK-R has the rows' first numbers, then their second ones, …, so that threads of neighbouring rows read
 // neighbouring memory.
 //
-// A number costs two loads of which the second, of x, waits for the first, of the column. A thread that has a row to itself
-// therefore has eight numbers on the way, and the columns of the next eight.
+// A number costs two loads of which the second, of x, waits for the first, of the column. A thread that has a row to
+// itself therefore has eight numbers on the way, and the columns of the next eight.
 #include "dialect.h"
 #include "warp.h"
 
 #define THREADS 128
 
 // A thread a row. Its numbers come in aligned fours as far as possible.
-KERNEL void MAX_THREADS(THREADS)
-    spmv_csr_scalar(GLOBAL const REAL* RESTRICT values, GLOBAL const int* RESTRICT columns, GLOBAL const int* RESTRICT begins,
-                    GLOBAL const REAL* RESTRICT x, GLOBAL REAL* RESTRICT y, int rows) {
+KERNEL void MAX_THREADS(THREADS) spmv_csr_scalar(GLOBAL const REAL* RESTRICT values, GLOBAL const int* RESTRICT columns,
+                                                 GLOBAL const int* RESTRICT begins, GLOBAL const REAL* RESTRICT x,
+                                                 GLOBAL REAL* RESTRICT y, int rows) {
   const int row = GLOBAL_X;
   if (row >= rows) return;
   const int end = begins[row + 1];
@@ -38,9 +38,9 @@ KERNEL void MAX_THREADS(THREADS)
 }
 
 // 32 threads a row.
-KERNEL void MAX_THREADS(THREADS)
-    spmv_csr_vector(GLOBAL const REAL* RESTRICT values, GLOBAL const int* RESTRICT columns, GLOBAL const int* RESTRICT begins,
-                    GLOBAL const REAL* RESTRICT x, GLOBAL REAL* RESTRICT y, int rows) {
+KERNEL void MAX_THREADS(THREADS) spmv_csr_vector(GLOBAL const REAL* RESTRICT values, GLOBAL const int* RESTRICT columns,
+                                                 GLOBAL const int* RESTRICT begins, GLOBAL const REAL* RESTRICT x,
+                                                 GLOBAL REAL* RESTRICT y, int rows) {
   const int t = THREAD_X, lane = t & 31, row = BLOCK_X * (THREADS / 32) + t / 32;
   const int end = row < rows ? begins[row + 1] : 0;
   REAL a = 0, b = 0, c = 0, d = 0;
@@ -70,9 +70,9 @@ KERNEL void MAX_THREADS(THREADS)
 }
 
 // A thread a row; the numbers of `stride` rows stand side by side.
-KERNEL void MAX_THREADS(THREADS)
-    spmv_ellpackr(GLOBAL const REAL* RESTRICT values, GLOBAL const int* RESTRICT columns, GLOBAL const int* RESTRICT lengths,
-                  GLOBAL const REAL* RESTRICT x, GLOBAL REAL* RESTRICT y, int rows, int stride) {
+KERNEL void MAX_THREADS(THREADS) spmv_ellpackr(GLOBAL const REAL* RESTRICT values, GLOBAL const int* RESTRICT columns,
+                                               GLOBAL const int* RESTRICT lengths, GLOBAL const REAL* RESTRICT x,
+                                               GLOBAL REAL* RESTRICT y, int rows, int stride) {
   const int row = GLOBAL_X;
   if (row >= rows) return;
   const int length = lengths[row];

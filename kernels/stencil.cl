@@ -1,8 +1,8 @@
 // variants: sp dp
 // Stencil2D: every number becomes a weighted sum of itself, its four neighbours and its four diagonal ones.
 //
-// A row has MARGIN numbers before its first and after its last, the nearest of them the halo, so that the first stands at
-// the start of a cache line. A thread has four columns and goes down ROWS rows with three of them in registers.
+// A row has MARGIN numbers before its first and after its last, the nearest of them the halo, so that the first stands
+// at the start of a cache line. A thread has four columns and goes down ROWS rows with three of them in registers.
 #include "dialect.h"
 #include "warp.h"
 
@@ -10,19 +10,19 @@
 
 // A row's four numbers, and for each the sum of its left and right neighbours.
 #define SIDES(own, left, right) MAKE_REAL4(left + own.y, own.x + own.z, own.y + own.w, own.z + right)
-#define WEIGHTED(sum, own, own_sides, above, above_sides, below, below_sides)                   \
-  {                                                                                             \
-    const REAL4 straight = above + below + own_sides, slanted = above_sides + below_sides;      \
-    sum.x = FMA(center, own.x, FMA(cardinal, straight.x, diagonal * slanted.x));                \
-    sum.y = FMA(center, own.y, FMA(cardinal, straight.y, diagonal * slanted.y));                \
-    sum.z = FMA(center, own.z, FMA(cardinal, straight.z, diagonal * slanted.z));                \
-    sum.w = FMA(center, own.w, FMA(cardinal, straight.w, diagonal * slanted.w));                \
+#define WEIGHTED(sum, own, own_sides, above, above_sides, below, below_sides)              \
+  {                                                                                        \
+    const REAL4 straight = above + below + own_sides, slanted = above_sides + below_sides; \
+    sum.x = FMA(center, own.x, FMA(cardinal, straight.x, diagonal * slanted.x));           \
+    sum.y = FMA(center, own.y, FMA(cardinal, straight.y, diagonal * slanted.y));           \
+    sum.z = FMA(center, own.z, FMA(cardinal, straight.z, diagonal * slanted.z));           \
+    sum.w = FMA(center, own.w, FMA(cardinal, straight.w, diagonal * slanted.w));           \
   }
 
 // One step. n x n numbers, n a multiple of 128 and of 4 * ROWS. Neighbours to the left and right come from the cache.
 #define ROWS 8
-KERNEL void MAX_THREADS_2D(32, 4)
-    stencil(GLOBAL const REAL* RESTRICT in, GLOBAL REAL* RESTRICT out, int pitch, REAL center, REAL cardinal, REAL diagonal) {
+KERNEL void MAX_THREADS_2D(32, 4) stencil(GLOBAL const REAL* RESTRICT in, GLOBAL REAL* RESTRICT out, int pitch,
+                                          REAL center, REAL cardinal, REAL diagonal) {
   const int column = MARGIN + 4 * GLOBAL_X, row = 1 + ROWS * GLOBAL_Y;
   GLOBAL const REAL* from = in + (long)(row - 1) * pitch + column;
   GLOBAL REAL* to = out + (long)row * pitch + column;
@@ -48,11 +48,12 @@ KERNEL void MAX_THREADS_2D(32, 4)
 // inner 120, and goes down STRIP rows, for which it needs two more above and below. Neighbours come from the next lane.
 // Beyond the square numbers stay zero. n a multiple of 4 * STRIP.
 #define STRIP 32
-KERNEL void MAX_THREADS_2D(32, 4)
-    stencil_two(const REAL* RESTRICT in, REAL* RESTRICT out, int n, int pitch, REAL center, REAL cardinal, REAL diagonal) {
+KERNEL void MAX_THREADS_2D(32, 4) stencil_two(const REAL* RESTRICT in, REAL* RESTRICT out, int n, int pitch,
+                                              REAL center, REAL cardinal, REAL diagonal) {
   const int lane = THREAD_X, column = 120 * BLOCK_X - 4 + 4 * lane, top = STRIP * GLOBAL_Y;
   const bool inside = column >= 0 && column < n, writes = inside && lane >= 1 && lane <= 30;
-  const REAL* from = in + (long)(top - 1) * pitch + MARGIN + column;  // row `top` - 2; row 0 of the square is the second
+  const REAL* from =
+      in + (long)(top - 1) * pitch + MARGIN + column;  // row `top` - 2; row 0 of the square is the second
   REAL* to = out + (long)(top + 1) * pitch + MARGIN + column;
   const REAL4 zero = MAKE_REAL4(0, 0, 0, 0);
   // Before a step: of two rows above the current one. After it: of the two above the one that it gives.

@@ -16,9 +16,7 @@ NM_INLINE uint nm_shuffle_xor(uint x, int by) { return (uint)__nvvm_shfl_sync_bf
 NM_INLINE float nm_shuffle(float x, int lane) { return AS_FLOAT(nm_shuffle(AS_UINT(x), lane)); }
 NM_INLINE float nm_shuffle_up(float x, int by) { return AS_FLOAT(nm_shuffle_up(AS_UINT(x), by)); }
 NM_INLINE float nm_shuffle_xor(float x, int by) { return AS_FLOAT(nm_shuffle_xor(AS_UINT(x), by)); }
-NM_INLINE double nm_double_of(uint high, uint low) {
-  return __builtin_bit_cast(double, ((ulong)high << 32) | low);
-}
+NM_INLINE double nm_double_of(uint high, uint low) { return __builtin_bit_cast(double, ((ulong)high << 32) | low); }
 NM_INLINE double nm_shuffle(double x, int lane) {
   const ulong u = __builtin_bit_cast(ulong, x);
   return nm_double_of(nm_shuffle((uint)(u >> 32), lane), nm_shuffle((uint)u, lane));
@@ -31,7 +29,8 @@ NM_INLINE double nm_shuffle_xor(double x, int by) {
   const ulong u = __builtin_bit_cast(ulong, x);
   return nm_double_of(nm_shuffle_xor((uint)(u >> 32), by), nm_shuffle_xor((uint)u, by));
 }
-// The value of the thread `lane`; of the thread `by` before this one; of the thread whose number differs in the bits `by`.
+// The value of the thread `lane`; of the thread `by` before this one; of the thread whose number differs in the bits
+// `by`.
 #define SHUFFLE(x, lane) nm_shuffle(x, lane)
 #define SHUFFLE_UP(x, by) nm_shuffle_up(x, by)
 #define SHUFFLE_XOR(x, by) nm_shuffle_xor(x, by)

@@ -44,6 +44,9 @@ struct Tables {
         falloff.push_back(static_cast<T>(value));
       }
     }
+    // One row more, which is read ahead of its time and not used.
+    reactions.insert(reactions.end(), 4, 0);
+    constants.insert(constants.end(), 4, T{0});
   }
 
   // activation (1 - 1 / t), in the exponent of 2.
@@ -77,17 +80,18 @@ void rates_of(Run& run, const Mechanism& m, const char* variant, const std::stri
     if (!m.reactions[r].steady()) continue;
     steady_reactions.insert(steady_reactions.end(), &tables.reactions[4 * r], &tables.reactions[4 * r] + 4);
   }
+  // Rates of reactions are read four at a time, behind the last one as well.
   const device::Buffer device_temperature = device.allocate(temperature.bytes()),
                        device_pressure = device.allocate(pressure.bytes()),
                        device_fractions = device.allocate(fractions.bytes()),
                        device_formed = device.allocate(formed.bytes()),
-                       scratch = device.allocate(2 * n * static_cast<size_t>(m.steady) * sizeof(T));
+                       scratch = device.allocate(2 * n * static_cast<size_t>(m.steady + 3) * sizeof(T));
   const device::Buffer weights = device.upload(tables.weights), gibbs = device.upload(tables.gibbs),
                        reactions = device.upload(tables.reactions), constants = device.upload(tables.constants),
                        falloff = device.upload(tables.falloff), steady = device.upload(steady_reactions);
   const device::Kernel rates = device.kernel("s3d", variant, "s3d_rates");
   const device::Kernel solve = device.kernel("s3d", variant, "s3d_steady");
-  constexpr uint32_t kThreads = sizeof(T) == 4 ? 128 : 64, kSolveThreads = kThreads / 2;
+  constexpr uint32_t kThreads = 64, kSolveThreads = 32;
   const auto count = static_cast<int>(n);
   const auto transfer = [&] {
     device.write(device_temperature, 0, temperature.data(), temperature.bytes(), false);
