@@ -340,9 +340,10 @@ DEVICE double cut_energy(double energy) {
 KERNEL void MAX_THREADS(THREADS)
     material(GLOBAL const double* RESTRICT state, GLOBAL const int* RESTRICT neighbours,
              GLOBAL const double* RESTRICT new_volume, GLOBAL const double* RESTRICT length,
-             GLOBAL const double* RESTRICT growth, GLOBAL const double* RESTRICT jump_xi, GLOBAL const double* RESTRICT jump_eta,
-             GLOBAL const double* RESTRICT jump_zeta, GLOBAL const double* RESTRICT size_xi,
-             GLOBAL const double* RESTRICT size_eta, GLOBAL const double* RESTRICT size_zeta,
+             GLOBAL const double* RESTRICT growth, GLOBAL const double* RESTRICT jump_xi,
+             GLOBAL const double* RESTRICT jump_eta, GLOBAL const double* RESTRICT jump_zeta,
+             GLOBAL const double* RESTRICT size_xi, GLOBAL const double* RESTRICT size_eta,
+             GLOBAL const double* RESTRICT size_zeta,
              GLOBAL double* RESTRICT volume, GLOBAL double* RESTRICT energy, GLOBAL double* RESTRICT pressure,
              GLOBAL double* RESTRICT viscosity, GLOBAL double* RESTRICT sound, GLOBAL double* RESTRICT courant_of,
              GLOBAL double* RESTRICT hydro_of, int n) {
@@ -420,7 +421,7 @@ KERNEL void MAX_THREADS(THREADS)
   }
 }
 
-#define STEP_THREADS 256
+#define STEP_THREADS 512
 
 // One block: the next step, from what all blocks of `material` allowed; or the end.
 KERNEL void MAX_THREADS(STEP_THREADS)
@@ -430,9 +431,11 @@ KERNEL void MAX_THREADS(STEP_THREADS)
   SHARED double least_hydro[STEP_THREADS];
   const int t = THREAD_X;
   double courant = 1e20, hydro = 1e20;
+#pragma unroll 4
   for (int i = t; i < blocks; i += STEP_THREADS) {
-    courant = courant_of[i] < courant ? courant_of[i] : courant;
-    hydro = hydro_of[i] < hydro ? hydro_of[i] : hydro;
+    const double next_courant = courant_of[i], next_hydro = hydro_of[i];
+    courant = next_courant < courant ? next_courant : courant;
+    hydro = next_hydro < hydro ? next_hydro : hydro;
   }
   least_courant[t] = courant;
   least_hydro[t] = hydro;

@@ -1,7 +1,7 @@
 // variants: sp
 // MolecularDynamics: forces between molecules of three atoms. Atom 3 m of molecule m is its centre and has a
-// Lennard-Jones shell, all atoms have charges. Charges act over any distance: near ones by erfc(alpha r) / r from a list
-// of neighbours, the smooth rest on a grid (particle-mesh Ewald, cubic splines), by Fourier transforms.
+// Lennard-Jones shell, all atoms have charges. Charges act over any distance: near ones by erfc(alpha r) / r from a
+// list of neighbours, the smooth rest on a grid (particle-mesh Ewald, cubic splines), by Fourier transforms.
 //
 // An atom is (x, y, z, charge) with 0 <= x, y, z < box; a force (fx, fy, fz, its share of the energy).
 #include "dialect.h"
@@ -40,8 +40,8 @@ KERNEL void MAX_THREADS(THREADS)
 #define LANES 8
 #define PER_BLOCK (THREADS / LANES)
 
-// The list of one share's atoms, first to first + own: all other molecules' atoms that are nearer than `reach`. The lanes
-// of an atom look at neighbouring entries of a cell and count together.
+// The list of one share's atoms, first to first + own: all other molecules' atoms that are nearer than `reach`. The
+// lanes of an atom look at neighbouring entries of a cell and count together.
 KERNEL void MAX_THREADS(THREADS)
     neighbours(GLOBAL const float4* RESTRICT atoms, GLOBAL const int* RESTRICT counts, GLOBAL const int* RESTRICT cells,
                GLOBAL int* RESTRICT list, GLOBAL int* RESTRICT lengths, GLOBAL int* RESTRICT overflow, int first,
@@ -213,8 +213,8 @@ KERNEL void MAX_THREADS(THREADS)
   forces[i] = MAKE_FLOAT4(push * ex, push * ey, push * ez, 0.5f * a.w * here);
 }
 
-// Fourier transforms of whole lines of the grid in shared memory, several neighbouring lines a block. A grid has 1 << bits
-// points a side.
+// Fourier transforms of whole lines of the grid in shared memory, several neighbouring lines a block. A grid has
+// 1 << bits points a side.
 #define LINES 8
 #define LONGEST 128
 
@@ -229,8 +229,8 @@ KERNEL void MAX_THREADS(THREADS)
   for (int w = THREAD_X, line = w % LINES, at = w / LINES; w < LINES << bits; \
        w += THREADS, line = w % LINES, at = w / LINES)
 
-// Radix 2, in natural order at both ends (Stockham), from a[turned] to a[1 - turned] and back, `bits` times; turned says at the
-// end where the result is. `turn` has the half circle exp(-2 pi i k / points).
+// Radix 2, in natural order at both ends (Stockham), from a[turned] to a[1 - turned] and back, `bits` times; turned says
+// at the end where the result is. `turn` has the half circle exp(-2 pi i k / points).
 #define TRANSFORM(sign)                                                         \
   for (int stage = 0; stage < bits; ++stage) {                                  \
     for (int w = THREAD_X; w < LINES << (bits - 1); w += THREADS) {             \

@@ -19,8 +19,8 @@
 
 #define WORKERS 512
 
-// Numbers as unsigned ones of the same order, above an instance's number: the largest of many is the largest number, and
-// where it stands. 0 is less than any.
+// Numbers as unsigned ones of the same order, above an instance's number: the largest of many is the largest number,
+// and where it stands. 0 is less than any.
 DEVICE uint ordered(float x) {
   const uint u = AS_UINT(x);
   return u & 0x80000000u ? ~u : u | 0x80000000u;

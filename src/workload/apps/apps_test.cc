@@ -66,22 +66,22 @@ TEST_F(Water, SpringsPullDownTheirEnergy) {
 }
 
 TEST_F(Water, DirectForcesPullDownTheirEnergy) {
-  const MdForces direct = direct_forces(system_);
+  const MdForces direct = direct_forces(system_, 1);
   const double h = 1e-5;
   for (const size_t i : {size_t{0}, size_t{4}, size_t{23}}) {
     MdSystem ahead = system_, behind = system_;
     ahead.position[i].y += h;
     behind.position[i].y -= h;
-    EXPECT_NEAR(direct.force[i].y, -(direct_forces(ahead).energy - direct_forces(behind).energy) / (2 * h), 1e-3);
+    EXPECT_NEAR(direct.force[i].y, -(direct_forces(ahead, 1).energy - direct_forces(behind, 1).energy) / (2 * h), 1e-3);
   }
 }
 
 // Madelung's constant of rock salt says nothing of molecules; that neither a shift of all atoms nor the division of the
 // potential changes the energy does.
 TEST_F(Water, DirectEnergyDoesNotDependOnWhereTheBoxBegins) {
-  const double energy = direct_forces(system_).energy;
+  const double energy = direct_forces(system_, 1).energy;
   for (Vector3& r : system_.position) r = r + Vector3{1.3, 2.7, -0.9};
-  EXPECT_NEAR(direct_forces(system_).energy, energy, 1e-6 * std::abs(energy) + 1e-6);
+  EXPECT_NEAR(direct_forces(system_, 1).energy, energy, 1e-6 * std::abs(energy) + 1e-6);
 }
 
 TEST(Libsvm, FindsTheLabelsThatItWasTaught) {

@@ -5,7 +5,7 @@
 namespace nm::workload::apps {
 namespace {
 
-constexpr uint32_t kStepThreads = 256;
+constexpr uint32_t kStepThreads = 512;
 
 // A table of rows, one column after the other: neighbouring threads read neighbouring words.
 template <size_t N>

@@ -107,16 +107,19 @@ double self_energy(const MdSystem& s) {
   return -kCoulomb * s.alpha / std::sqrt(M_PI) * squares;
 }
 
-MdForces direct_forces(const MdSystem& s) {
-  const auto n = static_cast<size_t>(s.atoms);
+MdForces direct_forces(const MdSystem& s, int every) {
+  using Complex = std::complex<double>;
+  const auto n = static_cast<size_t>(s.atoms), stride = static_cast<size_t>(every);
   MdForces out;
-  out.force.resize(n);
+  out.force.resize((n + stride - 1) / stride);
   const double alpha = 4.0 / (s.box / 2);  // all that the nearest images hold: erfc(4) is 1.5e-8
   const double far_sixth = std::pow(kSigma / s.cutoff, 6);
   const double end_energy = 4 * kEpsilon * (far_sixth * far_sixth - far_sixth);
   const double end_force = 4 * kEpsilon * (12 * far_sixth * far_sixth - 6 * far_sixth) / s.cutoff;
-  for (size_t i = 0; i < n; ++i) {
-    for (size_t j = i + 1; j < n; ++j) {
+  for (size_t i = 0; i < n; i += stride) {
+    Vector3& force = out.force[i / stride];
+    for (size_t j = 0; j < n; ++j) {
+      if (j == i) continue;
       const Vector3 apart = s.position[i] - s.position[j];
       const Vector3 d{nearest(apart.x, s.box), nearest(apart.y, s.box), nearest(apart.z, s.box)};
       const double square = dot(d, d), r = std::sqrt(square), product = kCoulomb * kCharge[i % 3] * kCharge[j % 3];
@@ -124,37 +127,49 @@ MdForces direct_forces(const MdSystem& s) {
       const double bell = 2 / std::sqrt(M_PI) * alpha * std::exp(-alpha * alpha * square);
       // Within a molecule charges do not act, though the waves below count them.
       const double near = same ? -std::erf(alpha * r) / r : std::erfc(alpha * r) / r;
-      out.energy += product * near;
-      double force = product * (near + bell) / r;
+      double energy = product * near, push = product * (near + bell) / r;
       if (!same && r < s.cutoff && i % 3 == 0 && j % 3 == 0) {
         const double sixth = std::pow(kSigma / r, 6);
-        out.energy += 4 * kEpsilon * (sixth * sixth - sixth) - end_energy + end_force * (r - s.cutoff);
-        force += 4 * kEpsilon * (12 * sixth * sixth - 6 * sixth) / r - end_force;
+        energy += 4 * kEpsilon * (sixth * sixth - sixth) - end_energy + end_force * (r - s.cutoff);
+        push += 4 * kEpsilon * (12 * sixth * sixth - 6 * sixth) / r - end_force;
       }
-      const Vector3 pull = (force / r) * d;
-      out.force[i] = out.force[i] + pull;
-      out.force[j] = out.force[j] - pull;
+      out.energy += 0.5 * energy;
+      force = force + (push / r) * d;
     }
   }
-  // Waves, one of every pair k and -k.
+
+  // Waves, one of every pair k and -k. An atom's waves along one axis are powers of the first.
   const int most = static_cast<int>(std::ceil(alpha * s.box / M_PI * 4.2));
   const double unit = 2 * M_PI / s.box, volume = s.box * s.box * s.box;
-  std::vector<std::complex<double>> wave(n);
+  std::vector<std::vector<Complex>> along[3];
+  for (auto& axis : along) axis.assign(static_cast<size_t>(most) + 1, std::vector<Complex>(n, 1.0));
+  for (size_t i = 0; i < n; ++i) {
+    const double phase[3] = {unit * s.position[i].x, unit * s.position[i].y, unit * s.position[i].z};
+    for (size_t axis = 0; axis < 3; ++axis) {
+      for (size_t k = 1; k <= static_cast<size_t>(most); ++k) {
+        along[axis][k][i] = std::polar(1.0, static_cast<double>(k) * phase[axis]);
+      }
+    }
+  }
+  const auto power = [&](size_t axis, int k, size_t i) {
+    const Complex c = along[axis][static_cast<size_t>(std::abs(k))][i];
+    return k < 0 ? std::conj(c) : c;
+  };
+  std::vector<Complex> plane(n);
   for (int kx = 0; kx <= most; ++kx) {
     for (int ky = kx == 0 ? 0 : -most; ky <= most; ++ky) {
+      for (size_t i = 0; i < n; ++i) plane[i] = kCharge[i % 3] * power(0, kx, i) * power(1, ky, i);
       for (int kz = kx == 0 && ky == 0 ? 1 : -most; kz <= most; ++kz) {
         if (kx * kx + ky * ky + kz * kz > most * most) continue;
         const Vector3 k{unit * kx, unit * ky, unit * kz};
         const double square = dot(k, k);
         const double weight = 4 * M_PI / volume * kCoulomb * std::exp(-square / (4 * alpha * alpha)) / square;
-        std::complex<double> sum = 0;
-        for (size_t i = 0; i < n; ++i) {
-          wave[i] = kCharge[i % 3] * std::polar(1.0, dot(k, s.position[i]));
-          sum += wave[i];
-        }
+        Complex sum = 0;
+        for (size_t i = 0; i < n; ++i) sum += plane[i] * power(2, kz, i);
         out.energy += weight * std::norm(sum);
-        for (size_t i = 0; i < n; ++i) {
-          out.force[i] = out.force[i] + (2 * weight * (std::conj(sum) * wave[i]).imag()) * k;
+        for (size_t i = 0; i < n; i += stride) {
+          Vector3& force = out.force[i / stride];
+          force = force + (2 * weight * (std::conj(sum) * plane[i] * power(2, kz, i)).imag()) * k;
         }
       }
     }

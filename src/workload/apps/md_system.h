@@ -41,12 +41,12 @@ double bonded(const MdSystem& system, int first, int count, Vector3* force);
 // What the far part counts of every charge with itself.
 double self_energy(const MdSystem& system);
 
-// All forces but the springs', in double precision: every pair within the cutoff, and a sum over waves with another
-// division of the charges' potential than the system's, so that the division itself is checked.
+// All forces but the springs' on every `every`-th atom, in double precision: every pair within the cutoff, and a sum
+// over waves with another division of the charges' potential than the system's, so that the division itself is checked.
 struct MdForces {
-  std::vector<Vector3> force;
-  double energy = 0;
+  std::vector<Vector3> force;  // of atoms 0, every, 2 every, …
+  double energy = 0;           // of all; only where every is 1
 };
-MdForces direct_forces(const MdSystem& system);
+MdForces direct_forces(const MdSystem& system, int every);
 
 }  // namespace nm::workload::apps

@@ -4,7 +4,7 @@
 // measure 1,800 to 6,000 instances of 5,000 features.
 //
 // `svm_kernel_matrix` counts the products' operations, `svm_steps` the training's steps. `svm_train` is instances by
-// second, from data on the device to multipliers on the device; `_pcie` from data on the host to multipliers on the host.
+// second, from data on the device to multipliers on the device; `_pcie` from data on the host to multipliers there.
 #include <algorithm>
 #include <cmath>
 
