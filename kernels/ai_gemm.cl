@@ -279,7 +279,7 @@ KERNEL void MAX_THREADS_BLOCKS(THREADS, 2)
 #if defined(__OPENCL_VERSION__) && !defined(__NV_CL_C_VERSION)
 #pragma unroll 1
 #else
-#pragma unroll
+#pragma unroll 2
 #endif
     for (int d = 0; d < DEPTH; ++d) {
       const float4 x0 = *(SHARED_POINTER const float4*)(from_a + d * TILE);

@@ -1,73 +1,9 @@
 // variants: sp
-// Training a transformer, in single precision, a kernel an operation: forward, backward, AdamW. Matrix products of every
-// kind (weights, their gradients, attention's) are one kernel that takes strides.
+// Training a transformer, in single precision, a kernel an operation: forward, backward, AdamW. The matrix products
+// are ai_matmul.cl's.
 #include "ai_bf16.h"
 
 #define THREADS 256
-#define TILE 64
-#define DEPTH 16
-
-// C = beta C + alpha A B, or its like by strides: element (i, j) of A lies at offset + i * row + j * column. Block z has
-// the matrices at (z / inner) * outer_stride + (z % inner) * inner_stride: the heads of the sequences of a batch.
-#define OPERAND(x) int x##_offset, int x##_row, int x##_column, int x##_outer, int x##_inner
-KERNEL void MAX_THREADS(THREADS)
-    matmul(GLOBAL const float* RESTRICT a, GLOBAL const float* RESTRICT b, GLOBAL float* RESTRICT c, OPERAND(a),
-           OPERAND(b), OPERAND(c), int inner, int m, int n, int k, float alpha, float beta) {
-  SHARED float tile_a[DEPTH * (TILE + 4)] __attribute__((aligned(16)));
-  SHARED float tile_b[DEPTH * (TILE + 4)] __attribute__((aligned(16)));
-  const int t = THREAD_X, tx = t & 15, ty = t >> 4, i0 = BLOCK_Y * TILE, j0 = BLOCK_X * TILE;
-  const int outer = BLOCK_Z / inner, within = BLOCK_Z % inner;
-  GLOBAL const float* const from_a = a + a_offset + (long)outer * a_outer + (long)within * a_inner;
-  GLOBAL const float* const from_b = b + b_offset + (long)outer * b_outer + (long)within * b_inner;
-  GLOBAL float* const to = c + c_offset + (long)outer * c_outer + (long)within * c_inner;
-  float sum[4][4];
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-#pragma unroll
-    for (int j = 0; j < 4; ++j) sum[i][j] = 0;
-  }
-  // Neighbouring threads read neighbours in memory, whichever way those run.
-  const int ai = a_column == 1 ? t >> 4 : t & 63, ak = a_column == 1 ? t & 15 : t >> 6;
-  const int ai_step = a_column == 1 ? 16 : 0, ak_step = a_column == 1 ? 0 : 4;
-  const int bj = b_row == 1 ? t >> 4 : t & 63, bk = b_row == 1 ? t & 15 : t >> 6;
-  const int bj_step = b_row == 1 ? 16 : 0, bk_step = b_row == 1 ? 0 : 4;
-  for (int k0 = 0; k0 < k; k0 += DEPTH) {
-#pragma unroll
-    for (int e = 0; e < 4; ++e) {
-      const int i = ai + e * ai_step, p = ak + e * ak_step;
-      tile_a[p * (TILE + 4) + i] =
-          i0 + i < m && k0 + p < k ? from_a[(long)(i0 + i) * a_row + (long)(k0 + p) * a_column] : 0.0f;
-      const int j = bj + e * bj_step, q = bk + e * bk_step;
-      tile_b[q * (TILE + 4) + j] =
-          j0 + j < n && k0 + q < k ? from_b[(long)(k0 + q) * b_row + (long)(j0 + j) * b_column] : 0.0f;
-    }
-    BARRIER();
-#pragma unroll
-    for (int p = 0; p < DEPTH; ++p) {
-      const float4 x = *(SHARED_POINTER const float4*)(tile_a + p * (TILE + 4) + ty * 4);
-      const float4 y = *(SHARED_POINTER const float4*)(tile_b + p * (TILE + 4) + tx * 4);
-#define ROW(i, v)                                                                               \
-  sum[i][0] = FMA(v, y.x, sum[i][0]), sum[i][1] = FMA(v, y.y, sum[i][1]);                       \
-  sum[i][2] = FMA(v, y.z, sum[i][2]), sum[i][3] = FMA(v, y.w, sum[i][3])
-      ROW(0, x.x);
-      ROW(1, x.y);
-      ROW(2, x.z);
-      ROW(3, x.w);
-    }
-    BARRIER();
-  }
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const int row = i0 + ty * 4 + i, column = j0 + tx * 4 + j;
-      if (row < m && column < n) {
-        GLOBAL float* const at = to + (long)row * c_row + (long)column * c_column;
-        *at = beta == 0.0f ? alpha * sum[i][j] : FMA(beta, *at, alpha * sum[i][j]);
-      }
-    }
-  }
-}
 
 #define BLOCK_SUM(value, result)                                          \
   BARRIER();                                                              \

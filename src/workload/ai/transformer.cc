@@ -66,10 +66,14 @@ double Transformer::initial(int index) const {
 
 void Transformer::matmul(const Matrix& a, const Matrix& b, const Matrix& c, int m, int n, int k, float alpha,
                          float beta, int batches, int inner) {
-  const device::Size3 blocks{static_cast<uint32_t>((n + 63) / 64), static_cast<uint32_t>((m + 63) / 64),
+  // Large tiles where they still fill the device.
+  const int large = ((n + 127) / 128) * ((m + 127) / 128) * batches;
+  const int tile = n >= 128 && m >= 128 && large >= run_.info().multiprocessors ? 128 : 64;
+  const device::Size3 blocks{static_cast<uint32_t>((n + tile - 1) / tile), static_cast<uint32_t>((m + tile - 1) / tile),
                              static_cast<uint32_t>(batches)};
-  launch("matmul", blocks, a.data, b.data, c.data, a.offset, a.row, a.column, a.outer, a.inner, b.offset, b.row,
-         b.column, b.outer, b.inner, c.offset, c.row, c.column, c.outer, c.inner, inner, m, n, k, alpha, beta);
+  device_.launch(device_.kernel("ai_matmul", tile == 64 ? "t64" : "t128", "matmul"), blocks, {256}, a.data, b.data,
+                 c.data, a.offset, a.row, a.column, a.outer, a.inner, b.offset, b.row, b.column, b.outer, b.inner,
+                 c.offset, c.row, c.column, c.outer, c.inner, inner, m, n, k, alpha, beta);
 }
 
 void Transformer::linear(const device::Buffer& x, int w, const device::Buffer& y, int outputs, int inputs, float beta) {

@@ -1,6 +1,6 @@
-// A transformer that is trained, in single precision, a kernel an operation (kernels/ai_train.cl): embeddings of tokens
-// and positions, layers of causal attention and of an MLP with GELU, each behind a layer norm, and the loss of guessing
-// the next token. All parameters lie in one buffer, and so do their gradients.
+// A transformer that is trained, in single precision, a kernel an operation (kernels/ai_train.cl, ai_matmul.cl):
+// embeddings of tokens and positions, layers of causal attention and of an MLP with GELU, each behind a layer norm, and
+// the loss of guessing the next token. All parameters lie in one buffer, and so do their gradients.
 #pragma once
 
 #include <vector>
