@@ -38,9 +38,9 @@
 #define FMA4(a, b, c) (REAL4{FMA(a, b.x, c.x), FMA(a, b.y, c.y), FMA(a, b.z, c.z), FMA(a, b.w, c.w)})
 #endif
 #if defined(__OPENCL_VERSION__) && !defined(__NV_CL_C_VERSION)
-#define UNROLL_K _Pragma("unroll 1")  // PoCL would take longer to compile it than to run it
+#define UNROLL _Pragma("unroll 1")  // PoCL would take longer to compile it than to run it
 #else
-#define UNROLL_K _Pragma("unroll")
+#define UNROLL _Pragma("unroll")
 #endif
 
 // A slice comes into shared memory in two halves: what `fetch` began, `put` ends. On CUDA the copy is asynchronous, and
@@ -56,13 +56,13 @@
 // Of a matrix that has k along its rows: `from` is the tile's first row at the slice's first k.
 #define AT_TRANSPOSED(i) (t % DEPTH * STRIDE + t / DEPTH + (i) * (THREADS / DEPTH))
 DEVICE void fetch_transposed(SHARED_POINTER REAL* to, REAL* kept, GLOBAL const REAL* from, int n, int t) {
-#pragma unroll
+  UNROLL
   for (int i = 0; i < PIECES; ++i) {
     FETCH_ONE(to + AT_TRANSPOSED(i), kept[i], from + (ulong)(t / DEPTH + i * (THREADS / DEPTH)) * n + t % DEPTH);
   }
 }
 DEVICE void put_transposed(SHARED_POINTER REAL* to, const REAL* kept, int t) {
-#pragma unroll
+  UNROLL
   for (int i = 0; i < PIECES; ++i) PUT_ONE(to + AT_TRANSPOSED(i), kept[i]);
 }
 
@@ -70,13 +70,13 @@ DEVICE void put_transposed(SHARED_POINTER REAL* to, const REAL* kept, int t) {
 #define AT_STRAIGHT(i) (((i) * (THREADS / TILE) + t / TILE) * STRIDE + t % TILE)
 DEVICE void fetch_straight(SHARED_POINTER REAL* to, REAL* kept, GLOBAL const REAL* from, int n, int t) {
 #ifdef __OPENCL_VERSION__
-#pragma unroll
+  UNROLL
   for (int i = 0; i < PIECES; ++i) {
     FETCH_ONE(to, kept[i], from + (ulong)(i * (THREADS / TILE) + t / TILE) * n + t % TILE);
   }
 #else
   (void)kept;
-#pragma unroll
+  UNROLL
   for (int i = 0; i < PIECES / WIDE; ++i) {
     const int column = t % (TILE / WIDE) * WIDE, k = t / (TILE / WIDE) + i * (THREADS * WIDE / TILE);
     ASYNC_COPY_16(to + k * STRIDE + column, from + (ulong)k * n + column);
@@ -84,7 +84,7 @@ DEVICE void fetch_straight(SHARED_POINTER REAL* to, REAL* kept, GLOBAL const REA
 #endif
 }
 DEVICE void put_straight(SHARED_POINTER REAL* to, const REAL* kept, int t) {
-#pragma unroll
+  UNROLL
   for (int i = 0; i < PIECES; ++i) PUT_ONE(to + AT_STRAIGHT(i), kept[i]);
 }
 
@@ -109,14 +109,14 @@ DEVICE void gemm(GLOBAL const REAL* A, GLOBAL const REAL* B, GLOBAL REAL* C, REA
   REAL kept_a[PIECES], kept_b[PIECES];
 
   REAL4 sum[8][QUADS];
-#pragma unroll
+  UNROLL
   for (int i = 0; i < 8; ++i) {
-#pragma unroll
+    UNROLL
     for (int j = 0; j < QUADS; ++j) sum[i][j] = MAKE_REAL4(0, 0, 0, 0);
   }
 
   // n is a multiple of 128, hence there are more slices than are begun here.
-#pragma unroll
+  UNROLL
   for (int s = 0; s < SLICES - 1; ++s) {
     FETCH(s)
     ASYNC_COMMIT();
@@ -133,19 +133,18 @@ DEVICE void gemm(GLOBAL const REAL* A, GLOBAL const REAL* B, GLOBAL REAL* C, REA
     ASYNC_COMMIT();  // an empty group too: the wait counts groups
     SHARED_POINTER const REAL* my_a = a + use * SLICE + row;
     SHARED_POINTER const REAL* my_b = b + use * SLICE + column;
-    UNROLL_K
+    UNROLL
     for (int k = 0; k < DEPTH; ++k) {
       const REAL4 x0 = *(SHARED_POINTER const REAL4*)(my_a + k * STRIDE);
       const REAL4 x1 = *(SHARED_POINTER const REAL4*)(my_a + k * STRIDE + 32);
+      const REAL x[8] = {x0.x, x0.y, x0.z, x0.w, x1.x, x1.y, x1.z, x1.w};
       REAL4 y[QUADS];
-#pragma unroll
+      UNROLL
       for (int j = 0; j < QUADS; ++j) y[j] = *(SHARED_POINTER const REAL4*)(my_b + k * STRIDE + 16 * j);
-#pragma unroll
-      for (int j = 0; j < QUADS; ++j) {
-        sum[0][j] = FMA4(x0.x, y[j], sum[0][j]), sum[1][j] = FMA4(x0.y, y[j], sum[1][j]);
-        sum[2][j] = FMA4(x0.z, y[j], sum[2][j]), sum[3][j] = FMA4(x0.w, y[j], sum[3][j]);
-        sum[4][j] = FMA4(x1.x, y[j], sum[4][j]), sum[5][j] = FMA4(x1.y, y[j], sum[5][j]);
-        sum[6][j] = FMA4(x1.z, y[j], sum[6][j]), sum[7][j] = FMA4(x1.w, y[j], sum[7][j]);
+      UNROLL
+      for (int i = 0; i < 8; ++i) {
+        UNROLL
+        for (int j = 0; j < QUADS; ++j) sum[i][j] = FMA4(x[i], y[j], sum[i][j]);
       }
     }
     if (more) {
@@ -156,9 +155,9 @@ DEVICE void gemm(GLOBAL const REAL* A, GLOBAL const REAL* B, GLOBAL REAL* C, REA
   }
 
   GLOBAL REAL* out = C + ((ulong)BLOCK_Y * TILE + row) * n + BLOCK_X * TILE + column;
-#pragma unroll
+  UNROLL
   for (int i = 0; i < 8; ++i) {
-#pragma unroll
+    UNROLL
     for (int j = 0; j < QUADS; ++j) {
       GLOBAL REAL4* to = (GLOBAL REAL4*)(out + (ulong)(i % 4 + i / 4 * 32) * n + j * 16);
       REAL4 value = alpha * sum[i][j];

@@ -77,12 +77,12 @@ std::vector<int32_t> levels_of(const Graph& graph) {
 class Search {
  public:
   Search(device::Device& device, const Graph& graph)
-      : device_(device),
-        graph_(graph),
-        blocks_(static_cast<uint32_t>(device.info().multiprocessors) * (device.info().is_cpu ? 1 : 8)),
-        offsets(device.allocate(graph.offsets.size() * sizeof(int32_t))),
+      : offsets(device.allocate(graph.offsets.size() * sizeof(int32_t))),
         edges(device.allocate(graph.edges.size() * sizeof(int32_t))),
         levels(device.allocate(graph.size() * sizeof(int32_t))),
+        device_(device),
+        graph_(graph),
+        blocks_(static_cast<uint32_t>(device.info().multiprocessors) * (device.info().is_cpu ? 1 : 8)),
         lengths_(device.allocate(3 * sizeof(int32_t))),
         begin_(device.kernel("bfs", "sp", "bfs_begin")),
         level_(device.kernel("bfs", "sp", "bfs_level")) {
@@ -107,19 +107,17 @@ class Search {
       int32_t left = 0;
       device_.read(lengths_, static_cast<size_t>(level % 3) * sizeof left, &left, sizeof left);
       seconds += device_.seconds_between(*from, *to);
-      if (left == 0) return seconds;
+      // More levels than vertices: something is wrong, and the check of the levels will say so.
+      if (left == 0 || static_cast<size_t>(level) > graph_.size() + kLevelsAtOnce) return seconds;
     }
   }
+
+  const device::Buffer offsets, edges, levels;
 
  private:
   device::Device& device_;
   const Graph& graph_;
-  uint32_t blocks_;
-
- public:
-  const device::Buffer offsets, edges, levels;
-
- private:
+  const uint32_t blocks_;
   device::Buffer queues_[2];
   const device::Buffer lengths_;
   device::Kernel begin_, level_;

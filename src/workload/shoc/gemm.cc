@@ -128,11 +128,10 @@ void gemm(Run& run, const char* name, size_t n, int repeats) {
 }  // namespace
 
 void gemm(Run& run) {
-  // SHOC: matrices whose rows have 1 to 16 KiB. In ci as many tiles as the time allows: PoCL is slow at this.
-  const size_t small = run.cuda() ? 256 : 128;
-  gemm<float>(run, "sgemm", run.pick<size_t>(small, 4096, 8192), 1);
+  // SHOC: matrices whose rows have 1 to 16 KiB.
+  gemm<float>(run, "sgemm", run.pick<size_t>(256, 4096, 8192), 1);
   if (run.info().fp64) {
-    gemm<double>(run, "dgemm", run.pick<size_t>(small, 2048, 8192), run.pick(1, 4, 1));
+    gemm<double>(run, "dgemm", run.pick<size_t>(256, 2048, 8192), run.pick(1, 4, 1));
   } else {
     for (const char* metric : {"dgemm_n", "dgemm_t", "dgemm_n_pcie", "dgemm_t_pcie"}) {
       run.skip(metric, "The device has no double precision.");

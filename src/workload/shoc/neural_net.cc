@@ -17,10 +17,10 @@ constexpr uint32_t kThreads = 224;
 class Trainer {
  public:
   Trainer(device::Device& device, const Digits& digits)
-      : device_(device),
-        digits_(digits),
-        images(device.allocate(digits.images.size() * sizeof(float))),
+      : images(device.allocate(digits.images.size() * sizeof(float))),
         values(device.allocate(digits.values.size() * sizeof(int32_t))),
+        device_(device),
+        digits_(digits),
         w1_(device.allocate(kHidden * kInputs * sizeof(float))),
         b1_(device.allocate(kHidden * sizeof(float))),
         hidden_(device.allocate(kBatch * kHidden * sizeof(float))),
@@ -60,14 +60,11 @@ class Trainer {
     return net;
   }
 
- private:
-  device::Device& device_;
-  const Digits& digits_;
-
- public:
   const device::Buffer images, values;
 
  private:
+  device::Device& device_;
+  const Digits& digits_;
   const device::Buffer w1_, b1_, hidden_;
   device::Buffer w2_[2], b2_[2];
   size_t now_ = 0;  // which of the two holds the net
