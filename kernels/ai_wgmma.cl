@@ -1,10 +1,10 @@
-// variants: bf16 conv convs
+// variants: bf16 tf32 conv convs
 // apis: cuda
 // target: sm_90a
-// The matrix product of ai_gemm.cl in bf16 on Hopper's tensor cores: a block's two warpgroups have 64 rows each of its
-// tile. Stages of shared memory are filled by cp.async, ahead of the one that is multiplied. bf16: tiles of 128 x 256;
+// The matrix product of ai_gemm.cl in bf16 and tf32 on Hopper's tensor cores: a block's two warpgroups have 64 rows each of its
+// tile. Stages of shared memory are filled by cp.async, ahead of the one that is multiplied. bf16 and tf32: tiles of 128 x 256;
 // conv and convs: the convolution as in ai_gemm.cl, in tiles of 128 x 128 and 128 x 64, two blocks a multiprocessor.
-#if defined(VARIANT_bf16)
+#if defined(VARIANT_bf16) || defined(VARIANT_tf32)
 #define WGMMA_N 256
 #define STAGES 4
 #define BLOCKS 1
@@ -19,14 +19,19 @@
 #define STAGES 4
 #define BLOCKS 2
 #endif
+#ifdef VARIANT_tf32
+#define ELEMENT float
+#else
+#define ELEMENT ushort
+#endif
 #include "ai_layer.h"
 #include "ai_wgmma.h"
 
 #define THREADS 256
 #define TILE_M 128
 #define TILE_N WGMMA_N
-#define TILE_K 64
 #define ROW 128  // bytes
+#define TILE_K (ROW / (int)sizeof(ELEMENT))
 #define STAGE_BYTES ((TILE_M + TILE_N) * ROW)
 #define ROWS_A_TIME (THREADS / 8)
 
@@ -39,7 +44,7 @@ extern __attribute__((shared, aligned(1024))) uint4 tiles[];
 #endif
 
 KERNEL void MAX_THREADS_BLOCKS(THREADS, BLOCKS)
-    gemm(const ushort* RESTRICT a, const ushort* RESTRICT b, void* RESTRICT c, const float* RESTRICT bias,
+    gemm(const ELEMENT* RESTRICT a, const ELEMENT* RESTRICT b, void* RESTRICT c, const float* RESTRICT bias,
          const float* RESTRICT scale, const void* RESTRICT residual, int m, int n, int k, int flags IMAGE_PARAMETERS) {
   const int t = THREAD_X, lane = t & 31, group = t >> 7;
   // In bands of 16 tile rows, column by column: see ai_gemm.cl.
@@ -52,8 +57,8 @@ KERNEL void MAX_THREADS_BLOCKS(THREADS, BLOCKS)
   const int row = t >> 3, piece = t & 7;
   const uint base = shared_address(tiles);
   const uint to = base + (uint)(row * ROW + ((piece ^ (row & 7)) << 4));
-  const ushort* const a_piece = a + piece * 8;
-  const ushort* const b_piece = b + piece * 8;
+  const ELEMENT* const a_piece = a + piece * (16 / (int)sizeof(ELEMENT));
+  const ELEMENT* const b_piece = b + piece * (16 / (int)sizeof(ELEMENT));
   const int depth = k / TILE_K;
 #ifdef CONVOLUTION
   int pixel[TILE_M / ROWS_A_TIME], at_y[TILE_M / ROWS_A_TIME], at_x[TILE_M / ROWS_A_TIME];

@@ -1,12 +1,12 @@
 // The warpgroup's matrix product of Hopper (sm_90a): 64 x WGMMA_N sums (64, 128 or 256; the including source says which)
-// of 16 terms an instruction, from tiles in shared memory with rows of 128 bytes whose 16-byte pieces are permuted by
+// of 16 terms (bf16) or 8 (tf32) an instruction, from tiles in shared memory with rows of 128 bytes whose 16-byte pieces are permuted by
 // the row's number, as the instruction knows it.
 #ifndef NM_AI_WGMMA_H
 #define NM_AI_WGMMA_H
 #include "ai_bf16.h"
 
-// Where a tile lies (aligned to 1,024 bytes), 1,024 bytes from eight rows to the next eight, 128-byte permutation. 16
-// bf16 further along the rows are 32 bytes: 2 more.
+// Where a tile lies (aligned to 1,024 bytes), 1,024 bytes from eight rows to the next eight, 128-byte permutation. An
+// instruction's terms further along the rows are 32 bytes: 2 more.
 DEVICE ulong tile_descriptor(uint address) {
   return (ulong)((address & 0x3ffffu) >> 4) | (1ul << 16) | (64ul << 32) | (1ul << 62);
 }
@@ -31,23 +31,29 @@ DEVICE ulong tile_descriptor(uint address) {
 // A thread's sums, their names in the assembly, and those of the two descriptors behind them.
 #if WGMMA_N == 64
 #define WGMMA_SUMS(s) SUMS_32(s, 0)
-#define WGMMA_OPCODE "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" NAMES_32 "}, "
+#define WGMMA_OPCODE "wgmma.mma_async.sync.aligned.m64n64" WGMMA_TYPES " {" NAMES_32 "}, "
 #define LEFT "%32"
 #define RIGHT "%33"
 #elif WGMMA_N == 128
 #define WGMMA_SUMS(s) SUMS_64(s, 0)
-#define WGMMA_OPCODE "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" NAMES_64 "}, "
+#define WGMMA_OPCODE "wgmma.mma_async.sync.aligned.m64n128" WGMMA_TYPES " {" NAMES_64 "}, "
 #define LEFT "%64"
 #define RIGHT "%65"
 #else
 #define WGMMA_SUMS(s) SUMS_64(s, 0), SUMS_64(s, 64)
-#define WGMMA_OPCODE "wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {" NAMES_128 "}, "
+#define WGMMA_OPCODE "wgmma.mma_async.sync.aligned.m64n256" WGMMA_TYPES " {" NAMES_128 "}, "
 #define LEFT "%128"
 #define RIGHT "%129"
 #endif
+#ifdef VARIANT_tf32
+#define WGMMA_TYPES "k8.f32.tf32.tf32"
+#define WGMMA(a, b) WGMMA_OPCODE a ", " b ", 1, 1, 1;\n"
+#else
+#define WGMMA_TYPES "k16.f32.bf16.bf16"
 #define WGMMA(a, b) WGMMA_OPCODE a ", " b ", 1, 1, 1, 0, 0;\n"
+#endif
 
-// s (64 x WGMMA_N of a warpgroup) += the 64 columns of tile a (64 rows) times those of tile b (WGMMA_N rows). Begun, not
+// s (64 x WGMMA_N of a warpgroup) += the 128 bytes' columns of tile a (64 rows) times those of tile b (WGMMA_N rows). Begun, not
 // awaited: the products begun before are finished when it returns. One statement, so that the compiler does nothing to
 // the sums in between.
 DEVICE void wgmma_tile(float* s, ulong a, ulong b) {

@@ -13,8 +13,8 @@ bool has_wgmma(const Run& run) {
 
 Gemm::Gemm(Run& run, std::string_view precision) : device_(run.device()), multiprocessors_(run.info().multiprocessors) {
   const bool bf16 = precision.starts_with("bf16");
-  wgmma_ = precision == "bf16" && has_wgmma(run);
-  const device::Kernel kernel = wgmma_ ? device_.kernel("ai_wgmma", "bf16", "gemm")
+  wgmma_ = (precision == "bf16" || precision == "tf32") && has_wgmma(run);
+  const device::Kernel kernel = wgmma_ ? device_.kernel("ai_wgmma", precision, "gemm")
                                        : device_.kernel("ai_gemm", bf16 ? "bf16" : precision, "gemm");
   if (!run.cuda() || precision == "fp32") {
     large_ = small_ = {kernel, 128, 128, 256, 0};
