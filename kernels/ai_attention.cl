@@ -194,7 +194,7 @@ KERNEL void MAX_THREADS(THREADS)
 #else  // OpenCL: a query a thread
 
 #define THREADS 64
-#define TILE_K 16
+#define TILE_K 8  // with heads of 128 all of a block's shared memory is 42 KiB
 
 KERNEL void MAX_THREADS(THREADS)
     attention(GLOBAL const ushort* RESTRICT q, GLOBAL const ushort* RESTRICT k, GLOBAL const ushort* RESTRICT v,

@@ -13,9 +13,9 @@ bool has_wgmma(const Run& run) {
 
 Gemm::Gemm(Run& run, std::string_view precision) : device_(run.device()), multiprocessors_(run.info().multiprocessors) {
   const bool bf16 = precision.starts_with("bf16");
-  const device::Kernel kernel = precision == "bf16" && has_wgmma(run)
-                                    ? device_.kernel("ai_wgmma", "bf16", "gemm")
-                                    : device_.kernel("ai_gemm", bf16 ? "bf16" : precision, "gemm");
+  wgmma_ = (precision == "bf16" || precision == "tf32") && has_wgmma(run);
+  const device::Kernel kernel = wgmma_ ? device_.kernel("ai_wgmma", precision, "gemm")
+                                       : device_.kernel("ai_gemm", bf16 ? "bf16" : precision, "gemm");
   if (!run.cuda() || precision == "fp32") {
     large_ = small_ = {kernel, 128, 128, 256, 0};
     return;
@@ -27,11 +27,11 @@ Gemm::Gemm(Run& run, std::string_view precision) : device_(run.device()), multip
 }
 
 // Waves of blocks over the multiprocessors, by what a wave of each tile takes: two small tiles share a multiprocessor
-// and are half a large one's work, at about four fifths of its speed.
+// and are half a large one's work, at about four fifths of its speed, or six tenths of wgmma's.
 const Gemm::Tile& Gemm::choose(int m, int n) const {
   const int large = ceil_div(ceil_div(m, large_.m) * ceil_div(n, large_.n), multiprocessors_);
   const int small = ceil_div(ceil_div(m, small_.m) * ceil_div(n, small_.n), 2 * multiprocessors_);
-  return 0.625 * small < large ? small_ : large_;
+  return (wgmma_ ? 0.83 : 0.625) * small < large ? small_ : large_;
 }
 
 void Gemm::operator()(const device::Buffer& a, const device::Buffer& b, const device::Buffer& c, int m, int n, int k,

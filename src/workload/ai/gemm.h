@@ -37,6 +37,7 @@ class Gemm {
 
   device::Device& device_;
   int multiprocessors_;
+  bool wgmma_ = false;
   Tile large_, small_;
 };
 

@@ -64,6 +64,13 @@ double Transformer::initial(int index) const {
   return static_cast<double>(initial_.exact(static_cast<uint32_t>(index)));
 }
 
+const device::Kernel& Transformer::kernel(std::string_view source, std::string_view variant, const char* function) {
+  const std::string name = std::string(source) + "." + std::string(variant) + "." + function;
+  auto found = kernels_.find(name);
+  if (found == kernels_.end()) found = kernels_.emplace(name, device_.kernel(source, variant, function)).first;
+  return found->second;
+}
+
 void Transformer::matmul(const Matrix& a, const Matrix& b, const Matrix& c, int m, int n, int k, float alpha,
                          float beta, int batches, int inner) {
   // Large tiles where they still fill the device.
@@ -71,9 +78,9 @@ void Transformer::matmul(const Matrix& a, const Matrix& b, const Matrix& c, int 
   const int tile = n >= 128 && m >= 128 && large >= run_.info().multiprocessors ? 128 : 64;
   const device::Size3 blocks{static_cast<uint32_t>((n + tile - 1) / tile), static_cast<uint32_t>((m + tile - 1) / tile),
                              static_cast<uint32_t>(batches)};
-  device_.launch(device_.kernel("ai_matmul", tile == 64 ? "t64" : "t128", "matmul"), blocks, {256}, a.data, b.data,
-                 c.data, a.offset, a.row, a.column, a.outer, a.inner, b.offset, b.row, b.column, b.outer, b.inner,
-                 c.offset, c.row, c.column, c.outer, c.inner, inner, m, n, k, alpha, beta);
+  device_.launch(kernel("ai_matmul", tile == 64 ? "t64" : "t128", "matmul"), blocks, {256}, a.data, b.data, c.data,
+                 a.offset, a.row, a.column, a.outer, a.inner, b.offset, b.row, b.column, b.outer, b.inner, c.offset,
+                 c.row, c.column, c.outer, c.inner, inner, m, n, k, alpha, beta);
 }
 
 void Transformer::linear(const device::Buffer& x, int w, const device::Buffer& y, int outputs, int inputs, float beta) {

@@ -3,6 +3,8 @@
 // the loss of guessing the next token. All parameters lie in one buffer, and so do their gradients.
 #pragma once
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "workload/ai/tensor.h"
@@ -74,9 +76,11 @@ class Transformer {
   void norm_back(const device::Buffer& dy, int gain, const device::Buffer& normed, const device::Buffer& scales,
                  float keep);
   int part(const std::string& name, int count);
+  // Found once: asking the driver for a function is no part of a step.
+  const device::Kernel& kernel(std::string_view source, std::string_view variant, const char* function);
   template <typename... A>
   void launch(const char* function, device::Size3 blocks, const A&... arguments) {
-    device_.launch(device_.kernel("ai_train", "sp", function), blocks, {256}, arguments...);
+    device_.launch(kernel("ai_train", "sp", function), blocks, {256}, arguments...);
   }
 
   Run& run_;
@@ -84,6 +88,7 @@ class Transformer {
   TransformerShape shape_;
   int count_ = 0, steps_ = 0;
   std::vector<Part> parts_;
+  std::map<std::string, device::Kernel, std::less<>> kernels_;
   int tokens_table_, positions_table_, norm_final_, unembedding_;
   std::vector<Layer> layers_;
   Uniform initial_;
