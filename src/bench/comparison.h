@@ -39,16 +39,16 @@ struct MetricComparison {
   bool paired = true;
   size_t count() const { return paired ? reference.size() : std::min(reference.size(), target.size()); }
 
-  double ratio = 1;           // geometric mean of the pairs' ratios
-  Interval t, bootstrap;      // at `Comparison::confidence`: Student's t (Welch's where not paired), and BCa
-  double sd = 0;              // of the logarithms of the pairs' ratios: 0.01 is 1 %; not finite below 2 pairs
-  double p_difference = 1;    // of "the ratio is 1", two-sided, raw
-  double p_holm = 1;          // the same, adjusted for the number of metrics of this target
-  double p_equivalence = 1;   // of "the ratio is beyond the margin", the larger of the two one-sided tests
+  double ratio = 1;          // geometric mean of the pairs' ratios
+  Interval t, bootstrap;     // at `Comparison::confidence`: Student's t (Welch's where not paired), and BCa
+  double sd = 0;             // of the logarithms of the pairs' ratios: 0.01 is 1 %; not finite below 2 pairs
+  double p_difference = 1;   // of "the ratio is 1", two-sided, raw
+  double p_holm = 1;         // the same, adjusted for the number of metrics of this target
+  double p_equivalence = 1;  // of "the ratio is beyond the margin", the larger of the two one-sided tests
   Verdict verdict = Verdict::inconclusive;  // OVERHEAD and FASTER only if they survive Holm's adjustment
-  double detectable = 0;                // the smallest overhead that would be found with 90 % power; infinite: none
-  std::optional<int64_t> pairs_needed;  // for 90 % power to find EQUIVALENT if the ratio is 1; nothing: over 10,000
-  std::vector<size_t> outliers;         // indices of pairs (paired), far from the others; they count all the same
+  double detectable = 0;                    // the smallest overhead that would be found with 90 % power; infinite: none
+  std::optional<int64_t> pairs_needed;      // for 90 % power to find EQUIVALENT if the ratio is 1; nothing: over 10,000
+  std::vector<size_t> outliers;             // indices of pairs (paired), far from the others; they count all the same
 };
 
 // A level, a suite, or its part that includes transfers.

@@ -9,11 +9,11 @@ namespace nm::bench {
 namespace {
 
 std::string row_of(const Summary& s) {
-  const std::string name = fmt::format("{}{}{}", s.suite, s.level ? fmt::format(" {}", *s.level) : "",
-                                       s.pcie_only ? ", PCIe" : "");
-  return fmt::format("  {:<14}{:<8}{:>5}{:>6}  {:.4f} [{:.4f}, {:.4f}]  {:<13} worst {:.4f} [{:.4f}, {:.4f}] {}\n", name,
-                     s.api, s.metrics, s.pairs, s.ratio, s.t.low, s.t.high, verdict_name(s.verdict), s.worst_ratio,
-                     s.worst.low, s.worst.high, s.worst_metric);
+  const std::string name =
+      fmt::format("{}{}{}", s.suite, s.level ? fmt::format(" {}", *s.level) : "", s.pcie_only ? ", PCIe" : "");
+  return fmt::format("  {:<14}{:<8}{:>5}{:>6}  {:.4f} [{:.4f}, {:.4f}]  {:<13} worst {:.4f} [{:.4f}, {:.4f}] {}\n",
+                     name, s.api, s.metrics, s.pairs, s.ratio, s.t.low, s.t.high, verdict_name(s.verdict),
+                     s.worst_ratio, s.worst.low, s.worst.high, s.worst_metric);
 }
 
 std::string table_of(const TargetComparison& target, const std::string& reference) {

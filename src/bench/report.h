@@ -10,7 +10,7 @@
 namespace nm::bench {
 
 struct ReportOptions {
-  size_t width = 0;    // columns of the terminal; 0: as wide as it gets
+  size_t width = 0;  // columns of the terminal; 0: as wide as it gets
   bool colour = false;
 };
 

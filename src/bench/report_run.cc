@@ -40,9 +40,9 @@ std::string run_table(const ResultFile& file, const ReportOptions&) {
   std::string out = fmt::format("{:<{}}  {:<{}}  {:>12}  {:<8}{:>5}  {}\n", "PROGRAM", program_width, "METRIC",
                                 metric_width, "MEDIAN", "UNIT", "RUNS", "API");
   for (const Row& row : rows) {
-    out += fmt::format("{:<{}}  {:<{}}  {:>12.5g}  {:<8}{:>5}  {}\n", row.run->program, program_width,
-                       row.sample->metric, metric_width, median(row.medians), row.sample->unit, row.medians.size(),
-                       row.run->api);
+    out +=
+        fmt::format("{:<{}}  {:<{}}  {:>12.5g}  {:<8}{:>5}  {}\n", row.run->program, program_width, row.sample->metric,
+                    metric_width, median(row.medians), row.sample->unit, row.medians.size(), row.run->api);
   }
   return out + (troubles.empty() ? "" : "\n" + troubles);
 }

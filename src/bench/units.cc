@@ -27,7 +27,7 @@ void once(std::vector<std::string>& list, const std::string& entry) {
 }
 
 uint64_t bits_of(const Json& value) {
-  if (value.is_number_unsigned()) return value.get<uint64_t>();
+  if (value.is_number_integer()) return value.get<uint64_t>();
   if (!value.is_string()) return 0;
   const auto& text = value.get_ref<const std::string&>();
   uint64_t bits = 0;
