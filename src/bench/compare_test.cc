@@ -80,7 +80,7 @@ TEST(Compare, a_pair_that_lacks_one_side_is_no_pair_and_is_counted) {
   ResultFile file = file_of(0.05);
   file.runs[4].status = Status::crashed;  // a, pair 2
   file.runs[4].sentence = "It crashed.";
-  file.runs[7].device_after = {{"throttle_reasons", 0x40}};  // b, pair 3
+  file.runs[7].device_after = {{"clocks_event_reasons", 0x40}};  // b, pair 3
   file.runs[8].warm_up = true;                               // a, pair 4
   const Comparison out = compared(file);
   EXPECT_EQ(out.targets[0].metrics[0].pairs_used, (std::vector<int64_t>{0, 1, 5}));

@@ -97,7 +97,7 @@ int run(const Fake& fake, const std::string& api, const std::string& size) {
     puts("{\"line\":\"skip\",\"metric\":\"*\",\"why\":\"This device has no textures.\"}");
     return 77;
   }
-  printf("{\"line\":\"device\",\"name\":\"%s\",\"uuid\":\"%s\",\"state\":{\"throttle_reasons\":%s}}\n",
+  printf("{\"line\":\"device\",\"name\":\"%s\",\"uuid\":\"%s\",\"state\":{\"clocks_event_reasons\":%s}}\n",
          setting("FAKE_GPU", "Fake GPU").c_str(), wrong == "gpu" ? "GPU-2" : setting("FAKE_UUID", "GPU-1").c_str(),
          setting("FAKE_THROTTLE", "0").c_str());
   if (wrong == "crash") {
