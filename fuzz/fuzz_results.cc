@@ -1,5 +1,5 @@
-// What a stranger may have written into a result file, or a target may print where a benchmark program should: read, and
-// what was read compared and shown.
+// What a stranger may have written into a result file, or a target may print where a benchmark program should: read,
+// and what was read compared and shown.
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -22,7 +22,8 @@ void must(bool holds) {
 }
 
 void must_be_plain(const std::string& text) {
-  must(std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }));
+  must(
+      std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }));
 }
 
 void must_be_sane(const Run& run) {

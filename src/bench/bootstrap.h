@@ -1,6 +1,6 @@
 // The bootstrap: what else could these pairs have said? Pairs are drawn anew, with replacement, many times over. All
-// metrics share the draws: a pair that was slow as a whole is drawn for all of them or for none, so what metrics have in
-// common stays in common.
+// metrics share the draws: a pair that was slow as a whole is drawn for all of them or for none, so what metrics have
+// in common stays in common.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,8 @@ class Draws {
   std::vector<uint32_t> indices_;
 };
 
-// BCa (Efron's, bias-corrected and accelerated) for the mean. The quantiles are those that make up for the narrowness of
-// a bootstrap of few values (Hesterberg's): at 20 pairs a plain one covers 87 % where it says 90.
+// BCa (Efron's, bias-corrected and accelerated) for the mean. The quantiles are those that make up for the narrowness
+// of a bootstrap of few values (Hesterberg's): at 20 pairs a plain one covers 87 % where it says 90.
 LogInterval bca(std::span<const double> values, const Draws& draws, double confidence);
 // For the mean of `target` less that of `reference`, each drawn by itself.
 LogInterval bca(std::span<const double> reference, std::span<const double> target, const Draws& reference_draws,

@@ -37,20 +37,23 @@ Result<void> comparable(const Arm& a, const Units& in_a, const Arm& b, const Uni
                                name_of(units == &in_a ? a : b), joined(units->suite_versions))};
     }
     if (units->devices.size() > 1 && !different_gpus) {
-      return Error{fmt::format("{} was measured on several GPUs ({}). Measure it anew on one, or add --different-gpus to "
-                               "take them for the same.",
-                               name_of(units == &in_a ? a : b), joined(units->devices))};
+      return Error{
+          fmt::format("{} was measured on several GPUs ({}). Measure it anew on one, or add --different-gpus to "
+                      "take them for the same.",
+                      name_of(units == &in_a ? a : b), joined(units->devices))};
     }
   }
   if (!in_a.suite_versions.empty() && !in_b.suite_versions.empty() && in_a.suite_versions != in_b.suite_versions) {
-    return Error{fmt::format("{} was measured with version {} of the suite and {} with version {}: their programs are not "
-                             "the same. Measure one of them anew.",
-                             name_of(a), in_a.suite_versions[0], name_of(b), in_b.suite_versions[0])};
+    return Error{
+        fmt::format("{} was measured with version {} of the suite and {} with version {}: their programs are not "
+                    "the same. Measure one of them anew.",
+                    name_of(a), in_a.suite_versions[0], name_of(b), in_b.suite_versions[0])};
   }
   if (!different_gpus && !in_a.devices.empty() && !in_b.devices.empty() && in_a.devices != in_b.devices) {
-    return Error{fmt::format("{} was measured on {} and {} on {}: those are not two ways to one GPU. Add --different-gpus to "
-                             "compare them all the same.",
-                             name_of(a), in_a.devices[0], name_of(b), in_b.devices[0])};
+    return Error{
+        fmt::format("{} was measured on {} and {} on {}: those are not two ways to one GPU. Add --different-gpus to "
+                    "compare them all the same.",
+                    name_of(a), in_a.devices[0], name_of(b), in_b.devices[0])};
   }
   return {};
 }
@@ -107,12 +110,14 @@ void judge_noise(Comparison& out) {
   if (!out.self) return;
   std::string levels;
   int64_t needed = 0;
+  size_t fewest = kFewest;
   bool known = true;
   for (const Summary& summary : out.self->summaries) {
     if (summary.pcie_only || !is_row_of_its_own(summary, out.self->summaries)) continue;
     if (summary.verdict == Verdict::equivalent) continue;
     levels += fmt::format("{}{} {:.4f} [{:.4f}, {:.4f}]", levels.empty() ? "" : ", ", level_name(summary),
                           summary.ratio, summary.t.low, summary.t.high);
+    fewest = std::min(fewest, summary.pairs);
     known = known && summary.pairs_needed.has_value();
     needed = std::max(needed, summary.pairs_needed.value_or(0));
   }
@@ -122,11 +127,17 @@ void judge_noise(Comparison& out) {
     out.noise = "The A/A run has no figures, so nothing says how quiet this machine is.";
     return;
   }
-  out.noise = fmt::format(
-      "This machine is too noisy for a margin of {:g} %: {} against itself is not EQUIVALENT: {}. {}", 100 * out.margin,
-      out.reference, levels,
-      known && needed > 0 ? fmt::format("By its spread that takes {} pairs (--pairs {}).", needed, needed)
-                          : "Make it quieter, or take a wider --margin.");
+  if (fewest < kFewest) {
+    out.noise = fmt::format(
+        "The A/A run has {} pairs, too few to say how quiet this machine is: {} are the least, 20 are good.", fewest,
+        kFewest);
+    return;
+  }
+  out.noise =
+      fmt::format("This machine is too noisy for a margin of {:g} %: {} against itself is not EQUIVALENT: {}. {}",
+                  100 * out.margin, out.reference, levels,
+                  known && needed > 0 ? fmt::format("By its spread that takes {} pairs (--pairs {}).", needed, needed)
+                                      : "Make it quieter, or take a wider --margin.");
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace nm::bench {
 
 struct CompareOptions {
   double margin = 0.01;
-  uint64_t seed = 1;           // of the bootstrap
+  uint64_t seed = 1;            // of the bootstrap
   bool different_gpus = false;  // compare them all the same
   size_t resamples = 10'000;
 };

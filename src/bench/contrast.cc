@@ -103,7 +103,8 @@ std::vector<MetricComparison> compare_metrics(const Contrast& contrast, std::vec
     const Column* target = contrast.target.find(reference.info);
     if (!target) {
       // That it failed, or cannot run there, is said already.
-      if (is_listed(contrast.target.failed, reference.info) || is_listed(contrast.target.skipped, reference.info)) continue;
+      if (is_listed(contrast.target.failed, reference.info) || is_listed(contrast.target.skipped, reference.info))
+        continue;
       notes.push_back(fmt::format("{} ({}), {}: measured by the reference only.", reference.info.program,
                                   reference.info.api, reference.info.metric));
       continue;

@@ -14,7 +14,8 @@ inline constexpr size_t kMaxLine = 4 << 20;       // of a program
 inline constexpr size_t kMaxFileLine = 64 << 20;  // of a result file: a run's lines in one
 inline constexpr int kMaxDepth = 16;
 
-// An object, nested no deeper than kMaxDepth, whose numbers are finite. The error is the end of a sentence: "is no JSON".
+// An object, nested no deeper than kMaxDepth, whose numbers are finite. The error is the end of a sentence: "is no
+// JSON".
 Result<Json> parse_object(std::string_view line, size_t max_size = kMaxLine);
 
 // Fields. Text is made plain; what is absent or of another type is empty.

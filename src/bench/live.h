@@ -26,10 +26,10 @@ class Interrupt {
 };
 
 struct LiveOptions {
-  std::string workload_here;   // path of nearmetal-workload, for targets that run here
-  std::string workload_there;  // for the others; empty: the same
-  int64_t passes = 0;          // 0: the program's own choice
-  uint64_t seed = 1;           // of the programs' data
+  std::string workload_here;         // path of nearmetal-workload, for targets that run here
+  std::string workload_there;        // for the others; empty: the same
+  int64_t passes = 0;                // 0: the program's own choice
+  uint64_t seed = 1;                 // of the programs' data
   std::optional<Millis> time_limit;  // else by size, or the scenario's
   Millis grace{5'000};
 };
@@ -60,7 +60,7 @@ class LiveBench : public Bench {
   Progress last_;
 };
 
-std::string now_text();      // UTC, with milliseconds
-std::string random_name();   // 16 hex digits
+std::string now_text();     // UTC, with milliseconds
+std::string random_name();  // 16 hex digits
 
 }  // namespace nm::bench

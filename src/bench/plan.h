@@ -32,8 +32,8 @@ struct Step {
   bool warm_up = false;
 };
 
-// `warm_up`: first of all, each program once through each way; those runs are kept and count nowhere. They load what the
-// system caches, and show what does not work before anything is spent on it.
+// `warm_up`: first of all, each program once through each way; those runs are kept and count nowhere. They load what
+// the system caches, and show what does not work before anything is spent on it.
 std::vector<Step> plan(size_t programs, size_t ways, int64_t pairs, bool warm_up, uint64_t seed);
 
 }  // namespace nm::bench

@@ -68,8 +68,11 @@ Json summary_json(const Summary& s) {
           {"verdict", verdict_name(s.verdict)},
           {"detectable", number(s.detectable)},
           {"pairs_needed", maybe(s.pairs_needed)},
-          {"worst", {{"program", s.worst_program}, {"metric", s.worst_metric}, {"ratio", number(s.worst_ratio)},
-                     {"interval", interval(s.worst)}}},
+          {"worst",
+           {{"program", s.worst_program},
+            {"metric", s.worst_metric},
+            {"ratio", number(s.worst_ratio)},
+            {"interval", interval(s.worst)}}},
           {"max_overhead", number(s.max_overhead())}};
 }
 
@@ -77,8 +80,14 @@ Json target_json(const TargetComparison& t) {
   Json metrics = Json::array(), summaries = Json::array();
   for (const auto& metric : t.metrics) metrics.push_back(metric_json(metric));
   for (const auto& summary : t.summaries) summaries.push_back(summary_json(summary));
-  return {{"label", t.label},   {"command", t.command},  {"file", t.file},       {"device", t.device},
-          {"host", t.host},     {"paired", t.paired},    {"notes", t.notes},     {"summaries", std::move(summaries)},
+  return {{"label", t.label},
+          {"command", t.command},
+          {"file", t.file},
+          {"device", t.device},
+          {"host", t.host},
+          {"paired", t.paired},
+          {"notes", t.notes},
+          {"summaries", std::move(summaries)},
           {"metrics", std::move(metrics)}};
 }
 

@@ -16,10 +16,17 @@ constexpr int64_t kMaxFile = int64_t{1} << 30;
 
 Json header_line(const ResultFile& file) {
   Json targets = Json::array();
-  for (const TargetInfo& target : file.targets) targets.push_back({{"label", target.label}, {"command", target.command}});
-  return {{"line", "header"},          {"results", file.format}, {"suite_version", file.suite_version},
-          {"nearmetal", file.nearmetal}, {"session", file.session}, {"verb", file.verb},
-          {"started", file.started},   {"seed", file.seed},      {"pairs", file.pairs},
+  for (const TargetInfo& target : file.targets)
+    targets.push_back({{"label", target.label}, {"command", target.command}});
+  return {{"line", "header"},
+          {"results", file.format},
+          {"suite_version", file.suite_version},
+          {"nearmetal", file.nearmetal},
+          {"session", file.session},
+          {"verb", file.verb},
+          {"started", file.started},
+          {"seed", file.seed},
+          {"pairs", file.pairs},
           {"targets", std::move(targets)}};
 }
 
@@ -169,9 +176,10 @@ Result<Run> run_from(const Json& line) {
 Result<void> read_header(const Json& line, ResultFile& file) {
   const auto format = integer_of(line, "results");
   if (format != kResultFormat) {
-    return Error{fmt::format("{} is of result format {}, and this release reads format {}. Read it with the release that "
-                             "wrote it ({}).",
-                             file.path, format.value_or(0), kResultFormat, text_of(line, "nearmetal"))};
+    return Error{
+        fmt::format("{} is of result format {}, and this release reads format {}. Read it with the release that "
+                    "wrote it ({}).",
+                    file.path, format.value_or(0), kResultFormat, text_of(line, "nearmetal"))};
   }
   file.suite_version = text_of(line, "suite_version");
   file.nearmetal = text_of(line, "nearmetal");
@@ -192,9 +200,11 @@ Result<ResultWriter> ResultWriter::create(const std::string& path) {
   Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
   if (fd) return ResultWriter(path, std::move(fd));
   if (errno == EEXIST) {
-    return Error{fmt::format("{} exists already, and measurements are never overwritten. Give --save another name.", path)};
+    return Error{
+        fmt::format("{} exists already, and measurements are never overwritten. Give --save another name.", path)};
   }
-  return Error{fmt::format("Cannot save to {}: {}. Give --save a place that can be written to.", path, strerror(errno))};
+  return Error{
+      fmt::format("Cannot save to {}: {}. Give --save a place that can be written to.", path, strerror(errno))};
 }
 
 Result<void> ResultWriter::line(const Json& object) {
@@ -217,9 +227,10 @@ Result<void> ResultWriter::line(const Json& object) {
   }
   broken_ = true;
   [[maybe_unused]] const int cut = ::ftruncate(fd_.get(), good_);
-  return Error{fmt::format("Cannot write to {}: {}. What it has is good; what was measured since is shown below and not "
-                           "saved.",
-                           path_, strerror(error))};
+  return Error{
+      fmt::format("Cannot write to {}: {}. What it has is good; what was measured since is shown below and not "
+                  "saved.",
+                  path_, strerror(error))};
 }
 
 Result<void> ResultWriter::header(const ResultFile& file) { return line(header_line(file)); }
@@ -241,8 +252,8 @@ Result<ResultFile> parse_results(std::string_view text, const std::string& path)
   size_t number = 0;
   bool header = false;
   const auto trouble = [&](const std::string& what) {
-    return Error{fmt::format("{}: line {} {}. It is no result file of `nearmetal bench`, or it is damaged.", path, number,
-                             what)};
+    return Error{fmt::format("{}: line {} {}. It is no result file of `nearmetal bench`, or it is damaged.", path,
+                             number, what)};
   };
   while (!text.empty()) {
     const size_t end = text.find('\n');

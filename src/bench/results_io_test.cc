@@ -75,7 +75,8 @@ struct Reading {
 
 const std::string kBegin =
     R"({"line":"begin","workload":1,"suite_version":"1","program":"Triad","suite":"shoc","level":1,"api":"cuda","size":"ci"})";
-const std::string kSample = R"({"line":"sample","metric":"bw","unit":"GB/s","better":"higher","pcie":true,"values":[1,3,2]})";
+const std::string kSample =
+    R"({"line":"sample","metric":"bw","unit":"GB/s","better":"higher","pcie":true,"values":[1,3,2]})";
 const std::string kEnd = R"({"line":"end","ok":true,"seconds":1})";
 
 TEST(WorkloadLines, a_good_run_is_read_in_any_pieces) {
@@ -116,8 +117,10 @@ TEST(WorkloadLines, nothing_is_believed) {
   EXPECT_EQ(status({}, 127), Status::not_started);
   EXPECT_EQ(status({kBegin, R"({"line":"skip","metric":"*","why":"Not here."})"}, 77), Status::skipped);
   EXPECT_EQ(status({kBegin, R"({"line":"sample","metric":"m","better":"higher","values":[]})", kEnd}), Status::rubbish);
-  EXPECT_EQ(status({kBegin, R"({"line":"sample","metric":"m","better":"higher","values":["1"]})", kEnd}), Status::rubbish);
-  EXPECT_EQ(status({kBegin, R"({"line":"sample","metric":"m","better":"faster","values":[1]})", kEnd}), Status::rubbish);
+  EXPECT_EQ(status({kBegin, R"({"line":"sample","metric":"m","better":"higher","values":["1"]})", kEnd}),
+            Status::rubbish);
+  EXPECT_EQ(status({kBegin, R"({"line":"sample","metric":"m","better":"faster","values":[1]})", kEnd}),
+            Status::rubbish);
   EXPECT_EQ(status({R"({"line":"begin","workload":2})", kEnd}), Status::rubbish);
 }
 

@@ -8,8 +8,8 @@
 namespace nm::bench {
 namespace {
 
-// A program that fails twice through one way is not tried again there: it would most likely cost its time limit in every
-// pair. What it did is in the file.
+// A program that fails twice through one way is not tried again there: it would most likely cost its time limit in
+// every pair. What it did is in the file.
 constexpr int kPatience = 2;
 
 class Sampler {
@@ -17,7 +17,8 @@ class Sampler {
   Sampler(const Session& session, Bench& bench)
       : session_(session),
         bench_(bench),
-        steps_(plan(session.programs.size(), session.ways.size(), session.pairs, session.warm_up, session.order_seed)) {}
+        steps_(plan(session.programs.size(), session.ways.size(), session.pairs, session.warm_up, session.order_seed)) {
+  }
 
   Outcome go() {
     for (at_ = 0; at_ < steps_.size(); ++at_) {
@@ -66,9 +67,10 @@ class Sampler {
       }
       if (suite_version_ != run.suite_version) {
         run.status = Status::other_suite;
-        run.sentence = fmt::format("{} runs version {} of the suite and {} version {}: their programs are not the same. "
-                                   "Install the same release on both sides (--program says where it is).",
-                                   suite_from_, suite_version_, run.target, run.suite_version);
+        run.sentence = fmt::format(
+            "{} runs version {} of the suite and {} version {}: their programs are not the same. "
+            "Install the same release on both sides (--program says where it is).",
+            suite_from_, suite_version_, run.target, run.suite_version);
         out_.stopped = run.sentence;
         return;
       }
@@ -91,10 +93,10 @@ class Sampler {
     const auto first = gpus_.find({0, run.api});
     if (session_.different_gpus || first == gpus_.end() || first->second.id == now) return;
     run.status = Status::other_gpu;
-    run.sentence =
-        fmt::format("{} reaches {} ({}) and {} reaches {} ({}): those are not two ways to one GPU. Choose the same one on "
-                    "both sides, or add --different-gpus to compare them all the same.",
-                    session_.ways[0].target.label, first->second.name, first->second.id, run.target, run.device_name(), now);
+    run.sentence = fmt::format(
+        "{} reaches {} ({}) and {} reaches {} ({}): those are not two ways to one GPU. Choose the same one on "
+        "both sides, or add --different-gpus to compare them all the same.",
+        session_.ways[0].target.label, first->second.name, first->second.id, run.target, run.device_name(), now);
     out_.stopped = run.sentence;
   }
 
@@ -123,7 +125,7 @@ class Sampler {
 
   // By what each program has taken through each way so far; through a way that it has not been run by, as long as by
   // another.
-  double seconds_left() const {
+  double seconds_left(size_t from) const {
     double known = 0, sum = 0, count = 0;
     std::map<size_t, std::pair<double, double>> by_program;
     for (const auto& [key, each] : times_) {
@@ -133,13 +135,13 @@ class Sampler {
       count += each.second;
     }
     if (count == 0) return -1;
-    for (size_t i = at_; i < steps_.size(); ++i) {
+    for (size_t i = from; i < steps_.size(); ++i) {
       if (given_up_.contains({steps_[i].program, steps_[i].way})) continue;
       const auto own = times_.find({steps_[i].program, steps_[i].way});
       const auto any = by_program.find(steps_[i].program);
-      known += own != times_.end()          ? own->second.first / own->second.second
-               : any != by_program.end()    ? any->second.first / any->second.second
-                                            : sum / count;
+      known += own != times_.end()       ? own->second.first / own->second.second
+               : any != by_program.end() ? any->second.first / any->second.second
+                                         : sum / count;
     }
     return known;
   }
@@ -147,7 +149,7 @@ class Sampler {
   void show(const Step& step, const Run* last) {
     bench_.show({.done = at_ + (last ? 1 : 0),
                  .all = steps_.size(),
-                 .seconds_left = seconds_left(),
+                 .seconds_left = seconds_left(at_ + (last ? 1 : 0)),
                  .program = &session_.programs[step.program],
                  .way = &session_.ways[step.way],
                  .last = last});

@@ -144,7 +144,8 @@ TEST(Sampler, two_versions_of_the_suite_end_the_session) {
     if (way.target.label == "b") run.suite_version = "2";
   };
   const Outcome outcome = sample(session_of(2), bench);
-  EXPECT_NE(outcome.stopped.find("a runs version 1 of the suite and b version 2"), std::string::npos) << outcome.stopped;
+  EXPECT_NE(outcome.stopped.find("a runs version 1 of the suite and b version 2"), std::string::npos)
+      << outcome.stopped;
 }
 
 TEST(Sampler, a_file_that_cannot_be_written_ends_the_session_and_loses_nothing) {

@@ -112,7 +112,8 @@ class FileReader {
       } else if (key == "status" && each.is_integer()) {
         scenario.status = static_cast<int>(*each.value<int64_t>());
       } else {
-        return at(each, fmt::format("unknown key \"{}\". The keys of \"check\" are: regex, status (a number)", key.str()));
+        return at(each,
+                  fmt::format("unknown key \"{}\". The keys of \"check\" are: regex, status (a number)", key.str()));
       }
     }
     return {};
@@ -163,12 +164,14 @@ class FileReader {
         if (!whole || *whole < 0) return at(node, "\"warmup\" must be a number of values, 0 or more");
         out.warmup = static_cast<size_t>(*whole);
       } else if (key == "timeout") {
-        if (!number || !(*number > 0) || *number > 86'400) return at(node, "\"timeout\" must be a number of seconds, at most a day");
+        if (!number || !(*number > 0) || *number > 86'400)
+          return at(node, "\"timeout\" must be a number of seconds, at most a day");
         out.timeout = Millis(static_cast<int64_t>(*number * 1000));
       } else {
-        return at(node, fmt::format("unknown key \"{}\". The keys are: better, check, command, name, reads, timeout, unit, "
-                                    "warmup",
-                                    key.str()));
+        return at(node,
+                  fmt::format("unknown key \"{}\". The keys are: better, check, command, name, reads, timeout, unit, "
+                              "warmup",
+                              key.str()));
       }
     }
     if (out.name.empty() || out.command.empty() || !reads) return at(table, "a scenario needs name, command and reads");
@@ -292,14 +295,15 @@ void ScenarioReader::finish(const ExitStatus& ended, const std::string& last_wor
   for (size_t i = 0; i < values_.size(); ++i) {
     if (values_[i].size() <= scenario_.warmup) continue;
     const Reading& reading = scenario_.reads[i];
-    run_.samples.push_back({.metric = reading.metric,
-                            .unit = reading.unit,
-                            .higher_is_better = reading.higher_is_better,
-                            .pcie = false,
-                            .values = {values_[i].begin() + static_cast<std::ptrdiff_t>(scenario_.warmup), values_[i].end()},
-                            .series = "",
-                            .x = {},
-                            .x_unit = ""});
+    run_.samples.push_back(
+        {.metric = reading.metric,
+         .unit = reading.unit,
+         .higher_is_better = reading.higher_is_better,
+         .pcie = false,
+         .values = {values_[i].begin() + static_cast<std::ptrdiff_t>(scenario_.warmup), values_[i].end()},
+         .series = "",
+         .x = {},
+         .x_unit = ""});
   }
   const std::string words = last_words.empty() ? "" : " Its last words: " + last_words;
   if (!trouble_.empty()) return set(Status::rubbish, trouble_);

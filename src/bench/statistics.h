@@ -19,10 +19,10 @@ inline constexpr size_t kFewest = 3;
 // An estimate with its standard error and degrees of freedom: all that Student's and Welch's intervals need.
 struct Estimate {
   double mean = 0;
-  double sd = 0;        // of one value (paired), or of a difference of two (not paired)
-  double error = 0;     // standard error of the mean; infinite if there are too few values
-  double freedom = 1;   // degrees of freedom
-  size_t count = 0;     // pairs, or the fewer of the two sides
+  double sd = 0;       // of one value (paired), or of a difference of two (not paired)
+  double error = 0;    // standard error of the mean; infinite if there are too few values
+  double freedom = 1;  // degrees of freedom
+  size_t count = 0;    // pairs, or the fewer of the two sides
 };
 Estimate paired(std::span<const double> differences);
 // target minus reference, their variances not taken to be equal.

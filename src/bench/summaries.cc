@@ -1,5 +1,6 @@
-// Levels and suites. The mean of a level is taken per pair, over all its metrics, before anything is said of its spread:
-// metrics of one pair ran close together in time and share what disturbed them, so they are no independent evidence.
+// Levels and suites. The mean of a level is taken per pair, over all its metrics, before anything is said of its
+// spread: metrics of one pair ran close together in time and share what disturbed them, so they are no independent
+// evidence.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,7 +21,8 @@ using Members = std::vector<const MetricComparison*>;
 
 // A metric that was measured in fewer than half of the pairs would take the level down to those few; it is said and
 // left out instead. The list of all others is fixed by the suite.
-Members members_of(const Summary& group, const std::vector<MetricComparison>& metrics, std::vector<std::string>& notes) {
+Members members_of(const Summary& group, const std::vector<MetricComparison>& metrics,
+                   std::vector<std::string>& notes) {
   Members all, out;
   size_t most = 0;
   for (const MetricComparison& metric : metrics) {
@@ -174,7 +176,8 @@ void summarise_unpaired(Summary& out, const Contrast& contrast, const Members& m
   const auto r = means(reference, item, out.items), t = means(target, item, out.items);
   conclude(out, contrast, welch(r, t));
   out.bootstrap = ratios(bca(r, t, contrast.draws(r.size()), contrast.draws(t.size(), 1), contrast.confidence));
-  const auto reference_columns = columns_of(reference, members.size()), target_columns = columns_of(target, members.size());
+  const auto reference_columns = columns_of(reference, members.size()),
+             target_columns = columns_of(target, members.size());
   std::vector<Estimate> estimates;
   std::vector<double> width;
   for (size_t m = 0; m < members.size(); ++m) {

@@ -20,8 +20,7 @@ bool looks_like_results(const std::string& text) { return text.ends_with(".jsonl
 
 // "LABEL=" in front: a word of letters, digits and -_.+ before the first blank.
 std::string take_label(std::string& text) {
-  const size_t end = text.find_first_not_of(
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+");
+  const size_t end = text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+");
   if (end == 0 || end == text.npos || text[end] != '=') return "";
   const std::string label = text.substr(0, end);
   text.erase(0, end + 1);
@@ -84,7 +83,8 @@ Result<Target> parse_target(const std::string& text, const Tree& tree) {
   std::string rest = text;
   const std::string label = is_file(text) ? "" : take_label(rest);
   if (rest.empty()) return Error{fmt::format("Target \"{}\" is empty. Write native for this machine as it is.", text)};
-  if (rest == "native") return Target{.label = label.empty() ? rest : label, .prefix = {}, .here = true, .file = "", .inner = ""};
+  if (rest == "native")
+    return Target{.label = label.empty() ? rest : label, .prefix = {}, .here = true, .file = "", .inner = ""};
   const bool file = is_file(rest) || (rest.find(' ') == rest.npos &&
                                       (looks_like_results(rest) || is_file(rest.substr(0, rest.rfind('#')))));
   if (file && !(rest.find('/') != rest.npos && !looks_like_results(rest) && !find_program(rest).empty())) {
@@ -93,16 +93,18 @@ Result<Target> parse_target(const std::string& text, const Tree& tree) {
   auto words = split_words(rest);
   if (!words) return Error{"Target " + words.error().message};
   Target target{.label = label.empty() ? rest : label, .prefix = *words, .here = false, .file = "", .inner = ""};
-  if (words->empty()) return Error{fmt::format("Target \"{}\" is empty. Write native for this machine as it is.", text)};
+  if (words->empty())
+    return Error{fmt::format("Target \"{}\" is empty. Write native for this machine as it is.", text)};
   if (words->front() == "run") {
     target.prefix = run_prefix(*words, tree);
     target.here = true;
     return target;
   }
   if (find_program(words->front()).empty()) {
-    return Error{fmt::format("Target \"{}\" is not known: {} is neither native, nor run, nor a file of results, nor a "
-                             "program that is found here.",
-                             text, words->front())};
+    return Error{
+        fmt::format("Target \"{}\" is not known: {} is neither native, nor run, nor a file of results, nor a "
+                    "program that is found here.",
+                    text, words->front())};
   }
   return target;
 }

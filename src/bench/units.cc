@@ -27,7 +27,7 @@ void once(std::vector<std::string>& list, const std::string& entry) {
 }
 
 uint64_t bits_of(const Json& value) {
-  if (value.is_number_unsigned()) return value.get<uint64_t>();
+  if (value.is_number_integer()) return value.get<uint64_t>();
   if (!value.is_string()) return 0;
   const auto& text = value.get_ref<const std::string&>();
   uint64_t bits = 0;
@@ -38,7 +38,7 @@ uint64_t bits_of(const Json& value) {
 
 std::string reason_in(const Json& state) {
   if (!state.is_object()) return "";
-  if (const auto found = state.find("throttle_reasons"); found != state.end()) {
+  if (const auto found = state.find("clocks_event_reasons"); found != state.end()) {
     const uint64_t bits = bits_of(*found);
     for (const Reason& reason : kThrottled) {
       if (bits & reason.bit) return reason.what;

@@ -38,7 +38,7 @@ struct Column {
 };
 
 struct Units {
-  std::vector<Column> columns;         // in the order in which they were first seen
+  std::vector<Column> columns;          // in the order in which they were first seen
   std::map<std::string, size_t> place;  // key_of → index
   std::vector<Fault> failed, dropped, skipped;
   std::vector<std::string> notes;
@@ -55,8 +55,8 @@ std::string key_of(const MetricComparison& info);
 Units collect(const Arm& arm);
 
 // Why a run that ended well does not count, by what NVML said of the GPU before and after it: the hardware slowed the
-// clocks down for heat or power, or the driver met an error (XID). Empty: it counts. Nothing that was measured is looked
-// at, so the reason cannot depend on whether somebody likes the result.
+// clocks down for heat or power, or the driver met an error (XID). Empty: it counts. Nothing that was measured is
+// looked at, so the reason cannot depend on whether somebody likes the result.
 std::string drop_reason(const Run& run);
 
 }  // namespace nm::bench

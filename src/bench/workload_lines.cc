@@ -92,8 +92,8 @@ void WorkloadReader::sample(const Json& line) {
   out.unit = text_of(line, "unit");
   const std::string better = text_of(line, "better");
   if (out.metric.empty() || (better != "higher" && better != "lower")) {
-    return rubbish(fmt::format("Line {} of its output is a sample without a metric, or which does not say what is better.",
-                               lines_));
+    return rubbish(fmt::format(
+        "Line {} of its output is a sample without a metric, or which does not say what is better.", lines_));
   }
   if (!seen_.insert(out.metric).second) return rubbish(fmt::format("It measures {} twice.", plain(out.metric, 60)));
   out.higher_is_better = better == "higher";
@@ -149,7 +149,9 @@ void WorkloadReader::finish(const ExitStatus& ended, const std::string& last_wor
   if (!partial_.empty()) take_line(partial_);
   if (!rubbish_.empty()) return set(Status::rubbish, rubbish_);
   if (ended.code == 77) {
-    return set(Status::skipped, run_.skips.empty() || run_.skips[0].why.empty() ? "It cannot run here and does not say why." : run_.skips[0].why);
+    return set(Status::skipped, run_.skips.empty() || run_.skips[0].why.empty()
+                                    ? "It cannot run here and does not say why."
+                                    : run_.skips[0].why);
   }
   const auto wrong = std::find_if(run_.checks.begin(), run_.checks.end(), [](const Check& c) { return !c.ok; });
   if (wrong != run_.checks.end()) {

@@ -113,8 +113,8 @@ int compare_targets(const std::vector<bench::Target>& targets, const BenchOption
     }
   }
   if (!measured.stopped.empty()) fail(measured.stopped);
-  const auto comparison = bench::compare(
-      arms, {.margin = margin, .seed = options.seed, .different_gpus = flags.different_gpus});
+  const auto comparison =
+      bench::compare(arms, {.margin = margin, .seed = options.seed, .different_gpus = flags.different_gpus});
   if (!comparison) return fail(comparison.error().message);
   const int status = show_comparison(*comparison, files.all(), flags.show);
   if (measured.interrupted) return fail("Ended by Ctrl-C; this is what was measured so far.", kInterrupted);
@@ -148,7 +148,8 @@ int bench_compare_verb(const Args& args) {
   const auto margin = parse_margin(flags.margin);
   if (!margin) return fail(margin.error().message, kUsage);
   if (flags.targets.size() < 2) {
-    return fail("A comparison needs two targets, as in: nearmetal bench compare native 'run --server ADDRESS'.", kUsage);
+    return fail("A comparison needs two targets, as in: nearmetal bench compare native 'run --server ADDRESS'.",
+                kUsage);
   }
   const auto targets = bench::parse_targets(flags.targets, own_tree());
   if (!targets) return fail(targets.error().message, kUsage);

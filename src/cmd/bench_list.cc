@@ -16,9 +16,10 @@ namespace {
 // The lines of `nearmetal-workload list -o json`.
 Result<std::vector<bench::Json>> ask(const std::string& workload) {
   if (bench::find_program(workload).empty()) {
-    return Error{fmt::format("There is no program {}. Install nearmetal-workload beside nearmetal, or say where it is with "
-                             "--workload.",
-                             workload)};
+    return Error{
+        fmt::format("There is no program {}. Install nearmetal-workload beside nearmetal, or say where it is with "
+                    "--workload.",
+                    workload)};
   }
   std::string text;
   const auto done = bench::execute({.argv = {workload, "list", "-o", "json"},
@@ -82,8 +83,8 @@ int bench_list_verb(const Args& args) {
     }
     const int64_t level = bench::integer_of(line, "level").value_or(-1);
     fmt::print("{:<7}{:<6}{:<22}{:<13}{}\n", bench::text_of(line, "suite"), level < 0 ? "" : std::to_string(level),
-               bench::text_of(line, "program"),
-               bench::bool_of(line, "opencl").value_or(true) ? "cuda opencl" : "cuda", bench::text_of(line, "summary"));
+               bench::text_of(line, "program"), bench::bool_of(line, "opencl").value_or(true) ? "cuda opencl" : "cuda",
+               bench::text_of(line, "summary"));
   }
   return 0;
 }

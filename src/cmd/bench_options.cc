@@ -26,7 +26,8 @@ void add_bench_flags(CLI::App& app, BenchOptions& options) {
   app.add_option("--passes", options.passes, "samples of each figure in one run (default: by the size)")
       ->check(CLI::Range(1, 10'000))
       ->type_name("NUMBER");
-  app.add_option("--seed", options.seed, "of the data, the order of runs and the bootstrap (default 1)")->type_name("NUMBER");
+  app.add_option("--seed", options.seed, "of the data, the order of runs and the bootstrap (default 1)")
+      ->type_name("NUMBER");
   app.add_option("--timeout", options.timeout, "seconds after which a run is ended (default: by the size)")
       ->check(CLI::Range(0.1, 86'400.0))
       ->type_name("SECONDS");
@@ -64,7 +65,8 @@ Result<std::vector<bench::Program>> choose_programs(const BenchOptions& options)
   }
   for (const std::string& name : options.programs) {
     if (std::none_of(out.begin(), out.end(), [&](const bench::Program& program) { return program.name == name; })) {
-      return Error{fmt::format("There is no program \"{}\" among those chosen. `nearmetal bench list` lists them.", name)};
+      return Error{
+          fmt::format("There is no program \"{}\" among those chosen. `nearmetal bench list` lists them.", name)};
     }
   }
   if (!options.programs.empty()) {

@@ -33,7 +33,8 @@ std::string progress_text(const bench::Progress& progress) {
 
 void BenchProgress::show(const bench::Progress& progress) {
   // What goes wrong is said at once, and stays.
-  if (progress.last && progress.last->status != bench::Status::ok && progress.last->status != bench::Status::interrupted) {
+  if (progress.last && progress.last->status != bench::Status::ok &&
+      progress.last->status != bench::Status::interrupted) {
     clear();
     fmt::print(stderr, "{}: {} ({}): {}\n", progress.last->target, progress.last->program,
                bench::status_name(progress.last->status), progress.last->sentence);

@@ -62,7 +62,8 @@ void add_show_flags(CLI::App& app, ShowOptions& options) {
   app.add_option("-o,--output", options.output, "table (the default), json or tsv (as SHOC's own driver writes)")
       ->check(CLI::IsMember({"table", "json", "tsv"}))
       ->type_name("FORMAT");
-  app.add_option("--html", options.html, "write a page with figures, one file that needs nothing else")->type_name("FILE");
+  app.add_option("--html", options.html, "write a page with figures, one file that needs nothing else")
+      ->type_name("FILE");
 }
 
 int show_comparison(const bench::Comparison& comparison, const std::vector<bench::ResultFile>& files,
@@ -93,8 +94,10 @@ int bench_report_verb(const Args& args) {
   uint64_t seed = 1;
   ShowOptions show;
   CLI::App app(
-      "Compares what was measured before. The first target of the first FILE is the reference. Targets of one FILE were "
-      "measured by turns; those of different ones, of a host and its guest for instance, were not, and the report says so.",
+      "Compares what was measured before. The first target of the first FILE is the reference. Targets of one FILE "
+      "were "
+      "measured by turns; those of different ones, of a host and its guest for instance, were not, and the report says "
+      "so.",
       "nearmetal bench report");
   app.add_option("FILE", paths, "what --save wrote; one or more")->required();
   app.add_option("--margin", margin_text, "what counts as no difference (default 1%)")->type_name("PERCENT");
@@ -118,8 +121,7 @@ int bench_report_verb(const Args& args) {
     for (const auto& file : files) fmt::print("{}", bench::run_table(file, terminal()));
     return 0;
   }
-  const auto comparison =
-      bench::compare(arms, {.margin = *margin, .seed = seed, .different_gpus = different_gpus});
+  const auto comparison = bench::compare(arms, {.margin = *margin, .seed = seed, .different_gpus = different_gpus});
   if (!comparison) return fail(comparison.error().message);
   return show_comparison(*comparison, files, show);
 }

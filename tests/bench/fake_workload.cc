@@ -21,8 +21,11 @@ struct Fake {
   int level;
   bool opencl;
 };
-constexpr Fake kFakes[] = {{"Alpha", "shoc", 0, true},  {"Beta", "shoc", 1, true},   {"Gamma", "shoc", 2, true},
-                           {"Delta", "apps", -1, true}, {"Curve", "path", -1, false}};
+constexpr Fake kFakes[] = {{"Alpha", "shoc", 0, true},
+                           {"Beta", "shoc", 1, true},
+                           {"Gamma", "shoc", 2, true},
+                           {"Delta", "apps", -1, true},
+                           {"Curve", "path", -1, false}};
 
 std::string setting(const char* name, const char* otherwise = "") {
   const char* value = getenv(name);
@@ -53,12 +56,15 @@ double disturbed(double value) {
   return value * std::exp(noise(random));
 }
 
-void sample(const std::string& metric, const char* unit, bool higher, bool pcie, double value, const std::string& more = "") {
+void sample(const std::string& metric, const char* unit, bool higher, bool pcie, double value,
+            const std::string& more = "") {
   const double overhead = 1 - atof(setting("FAKE_OVERHEAD", "0").c_str());
   const double base = disturbed(higher ? value * overhead : value / overhead);
-  printf("{\"line\":\"sample\",\"metric\":\"%s\",\"unit\":\"%s\",\"better\":\"%s\",\"pcie\":%s,\"values\":[%.9g,%.9g,%.9g]%s}\n",
-         metric.c_str(), unit, higher ? "higher" : "lower", pcie ? "true" : "false", base * 0.999, base, base * 1.001,
-         more.c_str());
+  printf(
+      "{\"line\":\"sample\",\"metric\":\"%s\",\"unit\":\"%s\",\"better\":\"%s\",\"pcie\":%s,\"values\":[%.9g,%.9g,%.9g]"
+      "%s}\n",
+      metric.c_str(), unit, higher ? "higher" : "lower", pcie ? "true" : "false", base * 0.999, base, base * 1.001,
+      more.c_str());
 }
 
 int run(const Fake& fake, const std::string& api, const std::string& size) {
@@ -82,15 +88,16 @@ int run(const Fake& fake, const std::string& api, const std::string& size) {
     for (;;) pause();
   }
   const std::string program = wrong == "other_program" ? "Omega" : fake.name;
-  printf("{\"line\":\"begin\",\"workload\":1,\"suite_version\":\"%s\",\"program\":\"%s\",\"suite\":\"%s\",\"level\":%d,"
-         "\"api\":\"%s\",\"size\":\"%s\",\"passes\":3,\"seed\":1}\n",
-         wrong == "version" ? "0" : setting("FAKE_VERSION", "1").c_str(), program.c_str(), fake.suite, fake.level, api.c_str(),
-         size.c_str());
+  printf(
+      "{\"line\":\"begin\",\"workload\":1,\"suite_version\":\"%s\",\"program\":\"%s\",\"suite\":\"%s\",\"level\":%d,"
+      "\"api\":\"%s\",\"size\":\"%s\",\"passes\":3,\"seed\":1}\n",
+      wrong == "version" ? "0" : setting("FAKE_VERSION", "1").c_str(), program.c_str(), fake.suite, fake.level,
+      api.c_str(), size.c_str());
   if (wrong == "unsupported") {
     puts("{\"line\":\"skip\",\"metric\":\"*\",\"why\":\"This device has no textures.\"}");
     return 77;
   }
-  printf("{\"line\":\"device\",\"name\":\"%s\",\"uuid\":\"%s\",\"state\":{\"throttle_reasons\":%s}}\n",
+  printf("{\"line\":\"device\",\"name\":\"%s\",\"uuid\":\"%s\",\"state\":{\"clocks_event_reasons\":%s}}\n",
          setting("FAKE_GPU", "Fake GPU").c_str(), wrong == "gpu" ? "GPU-2" : setting("FAKE_UUID", "GPU-1").c_str(),
          setting("FAKE_THROTTLE", "0").c_str());
   if (wrong == "crash") {
@@ -109,8 +116,10 @@ int run(const Fake& fake, const std::string& api, const std::string& size) {
     sample("time", "us", false, false, 7);
     sample("rate_pcie", "GB/s", true, true, 12);
   }
-  if (wrong == "nan") puts("{\"line\":\"sample\",\"metric\":\"n\",\"unit\":\"s\",\"better\":\"lower\",\"values\":[NaN]}");
-  if (wrong == "infinite") puts("{\"line\":\"sample\",\"metric\":\"n\",\"unit\":\"s\",\"better\":\"lower\",\"values\":[1e999]}");
+  if (wrong == "nan")
+    puts("{\"line\":\"sample\",\"metric\":\"n\",\"unit\":\"s\",\"better\":\"lower\",\"values\":[NaN]}");
+  if (wrong == "infinite")
+    puts("{\"line\":\"sample\",\"metric\":\"n\",\"unit\":\"s\",\"better\":\"lower\",\"values\":[1e999]}");
   if (wrong == "kind") puts("{\"line\":\"surprise\"}");
   if (wrong == "twice") sample("rate", "GFLOPS", true, false, 100);
   if (wrong == "device") {
@@ -118,8 +127,8 @@ int run(const Fake& fake, const std::string& api, const std::string& size) {
     return 3;
   }
   const bool bad = wrong == "check" || wrong == "check_hidden";
-  printf("{\"line\":\"check\",\"what\":\"sum\",\"ok\":%s,\"error\":%g,\"bound\":1e-6}\n", wrong == "check" ? "false" : "true",
-         bad ? 0.5 : 1e-9);
+  printf("{\"line\":\"check\",\"what\":\"sum\",\"ok\":%s,\"error\":%g,\"bound\":1e-6}\n",
+         wrong == "check" ? "false" : "true", bad ? 0.5 : 1e-9);
   if (wrong == "no_end") return 0;
   if (wrong == "truncated") return fputs("{\"line\":\"end\",\"o", stdout) < 0;
   printf("{\"line\":\"end\",\"ok\":%s,\"seconds\":0.001,\"device_state\":{}}\n", wrong == "check" ? "false" : "true");
