@@ -98,12 +98,14 @@ HydroState HydroDevice::state() {
   return now;
 }
 
-HydroSolution HydroDevice::solution() {
-  const auto n = static_cast<size_t>(mesh_.elements), nodes = static_cast<size_t>(mesh_.nodes);
-  return {device_.download<double>(x_, nodes),  device_.download<double>(y_, nodes),
-          device_.download<double>(z_, nodes),  device_.download<double>(vx_, nodes),
-          device_.download<double>(vy_, nodes), device_.download<double>(vz_, nodes),
-          device_.download<double>(energy_, n), device_.download<double>(volume_, n)};
+void HydroDevice::solution(HydroSolution* out) {
+  const auto fetch = [&](const device::Buffer& from, std::vector<double>& to) {
+    to.resize(from.bytes() / sizeof(double));
+    device_.read(from, 0, to.data(), from.bytes());
+  };
+  fetch(x_, out->x), fetch(y_, out->y), fetch(z_, out->z);
+  fetch(vx_, out->vx), fetch(vy_, out->vy), fetch(vz_, out->vz);
+  fetch(energy_, out->energy), fetch(volume_, out->volume);
 }
 
 HydroState HydroDevice::whole_run(int limit, HydroSolution* out) {
@@ -113,7 +115,7 @@ HydroState HydroDevice::whole_run(int limit, HydroSolution* out) {
     cycle();
     now = state();
   } while (now.cycle < limit && now.time < kHydroEnd);
-  *out = solution();
+  solution(out);
   return now;
 }
 

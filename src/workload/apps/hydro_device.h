@@ -25,7 +25,7 @@ class HydroDevice {
   void reset();
   void cycle();
   HydroState state();
-  HydroSolution solution();
+  void solution(HydroSolution* out);  // keeps the memory that is there
   // What an application does: there, cycle by cycle, and back. Ends after `limit` cycles, or at the end.
   HydroState whole_run(int limit, HydroSolution* out);
 
