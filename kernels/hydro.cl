@@ -1,4 +1,4 @@
-// variants: dp t64 m3 m4 t64m6
+// variants: dp
 // Hydro: one cycle of explicit Lagrangian shock hydrodynamics on hexahedra, five kernels. Positions and velocities live
 // at nodes; energy, pressure, viscosity, volume and sound speed in elements. The mesh is unstructured: which nodes an
 // element has, which elements touch it and which corners meet in a node are tables.
@@ -7,7 +7,6 @@
 //
 // What LULESH computes with 8 x 4 matrices of shape functions is written here with the three edge vectors of the
 // element's middle (xi, eta, zeta) and their cross products, which comes to the same and needs fewer registers.
-#define REAL_IS_DOUBLE 1
 #include "dialect.h"
 
 #ifndef __OPENCL_VERSION__
@@ -27,27 +26,8 @@
 
 #define THREADS 128
 
-#if defined(VARIANT_t64)
-#define FT 64
-#define FB 1
-#elif defined(VARIANT_m3)
-#define FT 128
-#define FB 3
-#elif defined(VARIANT_m4)
-#define FT 128
-#define FB 4
-#elif defined(VARIANT_t64m6)
-#define FT 64
-#define FB 6
-#else
-#define FT 128
-#define FB 1
-#endif
-#ifdef __OPENCL_VERSION__
-#define FORCE_BOUNDS MAX_THREADS(FT)
-#else
-#define FORCE_BOUNDS __attribute__((launch_bounds(FT, FB)))
-#endif
+// An element's forces need two hundred registers; more such threads fit in small blocks.
+#define FORCE_THREADS 64
 
 // The middle's edge vectors, one component.
 #define XI(a) (0.125 * (((a[1] - a[0]) + (a[2] - a[3])) + ((a[5] - a[4]) + (a[6] - a[7]))))
@@ -125,22 +105,20 @@ DEVICE double cube_root(double x) {
     s[6] = stress * (f2 + f3 + f5) + damping * (h0 + h1 + h2 + h3);                                         \
     s[7] = stress * (f3 + f4 + f5) + damping * (h0 - h1 - h2 - h3);                                         \
     _Pragma("unroll") for (int c = 0; c < 8; ++c) {                                                         \
-      out[c * ring + slot] = s[c] - damping * (bx[c] * kx + by[c] * ky + bz[c] * kz);                             \
+      out[c * n + e] = s[c] - damping * (bx[c] * kx + by[c] * ky + bz[c] * kz);                             \
     }                                                                                                       \
   }
 
-// The forces of elements `first` to `end`, each corner's by itself: corner c of element e at c * ring + e % ring. Nodes
-// take them up before the ring comes round, so that they need not leave the second cache.
-KERNEL void FORCE_BOUNDS
+// An element's forces, each corner's by itself: corner c of element e at c * n + e.
+KERNEL void MAX_THREADS(FORCE_THREADS)
     forces(GLOBAL const double* RESTRICT state, GLOBAL const int* RESTRICT corners, GLOBAL const double* RESTRICT px,
            GLOBAL const double* RESTRICT py, GLOBAL const double* RESTRICT pz, GLOBAL const double* RESTRICT vx,
            GLOBAL const double* RESTRICT vy, GLOBAL const double* RESTRICT vz, GLOBAL const double* RESTRICT volume_0,
            GLOBAL const double* RESTRICT volume, GLOBAL const double* RESTRICT pressure,
            GLOBAL const double* RESTRICT viscosity, GLOBAL const double* RESTRICT sound, GLOBAL double* RESTRICT fx,
-           GLOBAL double* RESTRICT fy, GLOBAL double* RESTRICT fz, int n, int first, int end, int ring) {
-  const int e = first + GLOBAL_X;
-  if (e >= end || state[STOPPED] != 0.0) return;
-  const int slot = e % ring;
+           GLOBAL double* RESTRICT fy, GLOBAL double* RESTRICT fz, int n) {
+  const int e = GLOBAL_X;
+  if (e >= n || state[STOPPED] != 0.0) return;
   int node[8];
 #pragma unroll
   for (int c = 0; c < 8; ++c) node[c] = corners[c * n + e];
@@ -180,9 +158,9 @@ KERNEL void MAX_THREADS(THREADS)
           GLOBAL const double* RESTRICT mass, GLOBAL const double* RESTRICT fx, GLOBAL const double* RESTRICT fy,
           GLOBAL const double* RESTRICT fz, GLOBAL double* RESTRICT px, GLOBAL double* RESTRICT py,
           GLOBAL double* RESTRICT pz, GLOBAL double* RESTRICT vx, GLOBAL double* RESTRICT vy,
-          GLOBAL double* RESTRICT vz, int n, int first, int end) {
-  const int i = first + GLOBAL_X;
-  if (i >= end || state[STOPPED] != 0.0) return;
+          GLOBAL double* RESTRICT vz, int n) {
+  const int i = GLOBAL_X;
+  if (i >= n || state[STOPPED] != 0.0) return;
   double sx = 0, sy = 0, sz = 0;
 #pragma unroll
   for (int c = 0; c < 8; ++c) {

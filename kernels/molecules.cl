@@ -6,6 +6,33 @@
 // An atom is (x, y, z, charge) with 0 <= x, y, z < box; a force (fx, fy, fz, its share of the energy).
 #include "dialect.h"
 
+// Forces in single precision need no function to its last place.
+#ifdef __OPENCL_VERSION__
+#define QUICK_RSQRT(x) rsqrt(x)
+#define QUICK_EXP(x) exp(x)
+#define QUICK_INVERSE(x) (1.0f / (x))
+#else
+#pragma clang fp contract(fast)
+DEVICE float quick_rsqrt(float x) {
+  float y;
+  __asm__("rsqrt.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+DEVICE float quick_exp(float x) {
+  float y;
+  __asm__("ex2.approx.f32 %0, %1;" : "=f"(y) : "f"(x * 1.44269504f));
+  return y;
+}
+DEVICE float quick_inverse(float x) {
+  float y;
+  __asm__("rcp.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+#define QUICK_RSQRT(x) quick_rsqrt(x)
+#define QUICK_EXP(x) quick_exp(x)
+#define QUICK_INVERSE(x) quick_inverse(x)
+#endif
+
 // The nearest image's difference.
 DEVICE float nearest(float d, float box) {
   const float half_box = 0.5f * box;
@@ -100,9 +127,9 @@ KERNEL void MAX_THREADS(THREADS)
       const float dx = nearest(a.x - b.x, box), dy = nearest(a.y - b.y, box), dz = nearest(a.z - b.z, box);
       const float square = dx * dx + dy * dy + dz * dz;
       if (square < cutoff_squared) {
-        const float inverse = RSQRT(square), r = square * inverse, x = alpha * r;
+        const float inverse = QUICK_RSQRT(square), r = square * inverse, x = alpha * r;
         // erfc to 1.5e-7 (Abramowitz and Stegun, 7.1.26).
-        const float bell = EXP(-x * x), t = 1.0f / (1.0f + 0.3275911f * x);
+        const float bell = QUICK_EXP(-x * x), t = QUICK_INVERSE(1.0f + 0.3275911f * x);
         const float tail =
             t * bell *
             (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));

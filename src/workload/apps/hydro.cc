@@ -1,7 +1,8 @@
 // Hydro: the Sedov blast by explicit Lagrangian hydrodynamics on hexahedra, in double precision: what LULESH, a proxy
 // of shock hydrodynamics codes, computes, cycle for cycle, so that its published energies of the origin are the check.
-// About a kilobyte moves for every element and cycle: bound by memory where the mesh is large, and by the five launches
-// of a cycle where it is small. The papers measure it for 30 to 150 elements a side.
+// About a kilobyte moves for every element and cycle. On a large mesh the nodes' kernel is bound by memory and the
+// material's nearly; forces and kinematics need so many registers that few threads hide the latency of their
+// arithmetic. A small mesh is bound by the five launches of a cycle. The papers measure 30 to 150 elements a side.
 //
 // `hydro_fom` is LULESH's figure of merit, elements times cycles by second, with everything on the device. `_pcie` and
 // `hydro_elapsed` are for a whole run as an application makes it: the state goes there, the step's length comes back
@@ -9,7 +10,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <optional>
 
 #include "workload/apps/hydro_device.h"
 #include "workload/apps/hydro_mesh.h"
@@ -130,7 +130,7 @@ void measure(Run& run, const Case& c) {
   using Clock = std::chrono::steady_clock;
   device::Device& device = run.device();
   const HydroMesh mesh = hydro_mesh(c.side, c.side);
-  HydroDevice simulation(device, mesh, "dp", kHydroThreads, 0);
+  HydroDevice simulation(device, mesh);
   const std::string name = std::string("/") + std::to_string(c.side), of = ", N = " + std::to_string(c.side);
   const auto figure = [&](const char* metric, const char* unit, bool higher, bool pcie) {
     return Figure{metric + name, unit, higher, pcie, metric, static_cast<double>(c.side), "elements a side"};
@@ -172,51 +172,6 @@ void measure(Run& run, const Case& c) {
   }
 }
 
-void trials(Run& run, int side) {
-  const HydroMesh mesh = hydro_mesh(side, side);
-  struct Trial {
-    const char* variant;
-    uint32_t threads;
-    int planes;
-  };
-  for (const Trial& t : {Trial{"dp", 128, 0},
-                         {"t64", 64, 0},
-                         {"m3", 128, 0},
-                         {"m4", 128, 0},
-                         {"t64m6", 64, 0},
-                         {"dp", 128, 2},
-                         {"dp", 128, 4},
-                         {"dp", 128, 8},
-                         {"dp", 128, 12},
-                         {"m3", 128, 5}}) {
-    HydroDevice simulation(run.device(), mesh, t.variant, t.threads, t.planes);
-    if (t.planes == 0) {
-      simulation.reset();
-      std::vector<std::unique_ptr<device::Mark>> marks;
-      for (int i = 0; i < 10; ++i) simulation.cycle(&marks);
-      const char* const names[] = {"next_step", "forces", "nodes", "kinematics", "material"};
-      for (size_t k = 0; k < 5; ++k) {
-        std::vector<double> us;
-        for (size_t i = 3; i < 10; ++i) {
-          us.push_back(1e6 * run.device().seconds_between(*marks[6 * i + k], *marks[6 * i + k + 1]));
-        }
-        run.sample({std::string("trial_us_") + names[k] + "_" + t.variant + "/" + std::to_string(side), "us", false},
-                   us);
-      }
-    }
-    std::vector<double> seconds;
-    for (int pass = -1; pass < 5; ++pass) {
-      simulation.reset();
-      const auto begin = run.device().mark();
-      for (int i = 0; i < 40; ++i) simulation.cycle();
-      const auto end = run.device().mark();
-      if (pass >= 0) seconds.push_back(run.device().seconds_between(*begin, *end));
-    }
-    run.sample({std::string("trial_") + t.variant + "_" + std::to_string(t.planes) + "/" + std::to_string(side), "z/s"},
-               rates(40.0 * mesh.elements, seconds));
-  }
-}
-
 }  // namespace
 
 void hydro(Run& run) {
@@ -233,8 +188,6 @@ void hydro(Run& run) {
       break;
     case Size::gpu:
       measure(run, {150, 100, 100, 16, 0});
-      trials(run, 150);
-      trials(run, 90);
       break;
   }
 }

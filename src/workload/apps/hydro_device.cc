@@ -5,7 +5,7 @@
 namespace nm::workload::apps {
 namespace {
 
-constexpr uint32_t kStepThreads = 512;
+constexpr uint32_t kThreads = 128, kForceThreads = 64, kStepThreads = 512;
 
 // A table of rows, one column after the other: neighbouring threads read neighbouring words.
 template <size_t N>
@@ -17,39 +17,14 @@ std::vector<int> by_column(const std::vector<std::array<int, N>>& rows) {
   return table;
 }
 
-Pieces pieces_of(const HydroMesh& mesh, int elements) {
-  const auto nodes = static_cast<size_t>(mesh.nodes);
-  std::vector<int> first(nodes, mesh.elements), last(nodes, -1);
-  for (int e = 0; e < mesh.elements; ++e) {
-    for (const int corner : mesh.corners[static_cast<size_t>(e)]) {
-      const auto node = static_cast<size_t>(corner);
-      first[node] = std::min(first[node], e);
-      last[node] = std::max(last[node], e);
-    }
-  }
-  Pieces result;
-  int node = 0;
-  for (int e = 0; e < mesh.elements; e += elements) {
-    const int end = std::min(e + elements, mesh.elements), from = node;
-    int needed = e;
-    for (; node < mesh.nodes && last[static_cast<size_t>(node)] < end; ++node) {
-      needed = std::min(needed, first[static_cast<size_t>(node)]);
-    }
-    result.pieces.push_back({e, end, from, node});
-    result.ring = std::max(result.ring, end - needed);
-  }
-  return result;
-}
-
-std::vector<int> corners_of_nodes(const HydroMesh& mesh, int ring) {
+std::vector<int> corners_of_nodes(const HydroMesh& mesh) {
   const auto nodes = static_cast<size_t>(mesh.nodes), elements = static_cast<size_t>(mesh.elements);
-  const auto slots = static_cast<size_t>(ring);
   std::vector<int> table(8 * nodes, -1);
   std::vector<uint8_t> filled(nodes);
   for (size_t e = 0; e < elements; ++e) {
     for (size_t c = 0; c < 8; ++c) {
       const auto node = static_cast<size_t>(mesh.corners[e][c]);
-      table[filled[node]++ * nodes + node] = static_cast<int>(c * slots + e % slots);
+      table[filled[node]++ * nodes + node] = static_cast<int>(c * elements + e);
     }
   }
   return table;
@@ -59,17 +34,12 @@ uint32_t blocks_for(int work, uint32_t threads) { return (static_cast<uint32_t>(
 
 }  // namespace
 
-HydroDevice::HydroDevice(device::Device& device, const HydroMesh& mesh, const char* variant, uint32_t threads,
-                         int planes)
-    : device_(device),
-      mesh_(mesh),
-      force_threads_(threads),
-      pieces_(pieces_of(mesh, planes > 0 ? planes * mesh.side * mesh.side : mesh.elements)) {
+HydroDevice::HydroDevice(device::Device& device, const HydroMesh& mesh) : device_(device), mesh_(mesh) {
   const auto n = static_cast<size_t>(mesh.elements), nodes = static_cast<size_t>(mesh.nodes);
-  blocks_ = blocks_for(mesh.elements, kHydroThreads);
+  blocks_ = blocks_for(mesh.elements, kThreads);
   corners_ = device.upload(by_column(mesh.corners));
   neighbours_ = device.upload(by_column(mesh.neighbours));
-  gather_ = device.upload(corners_of_nodes(mesh, pieces_.ring));
+  gather_ = device.upload(corners_of_nodes(mesh));
   planes_ = device.upload(mesh.planes);
   mass_ = device.upload(mesh.mass);
   volume_0_ = device.upload(mesh.volume);
@@ -78,18 +48,18 @@ HydroDevice::HydroDevice(device::Device& device, const HydroMesh& mesh, const ch
                             &jump_xi_, &jump_eta_, &jump_zeta_, &size_xi_, &size_eta_, &size_zeta_}) {
     *b = device.allocate(n * 8);
   }
-  for (device::Buffer* b : {&fx_, &fy_, &fz_}) *b = device.allocate(8 * static_cast<size_t>(pieces_.ring) * 8);
+  for (device::Buffer* b : {&fx_, &fy_, &fz_}) *b = device.allocate(8 * n * 8);
   courant_ = device.allocate(blocks_ * 8);
   hydro_ = device.allocate(blocks_ * 8);
   state_ = device.allocate(sizeof(HydroState));
   ones_.assign(n, 1.0);
   start_energy_.assign(n, 0.0);
   start_energy_[0] = mesh.blast;
-  next_step_ = device.kernel("hydro", variant, "next_step");
-  forces_ = device.kernel("hydro", variant, "forces");
-  nodes_ = device.kernel("hydro", variant, "nodes");
-  kinematics_ = device.kernel("hydro", variant, "kinematics");
-  material_ = device.kernel("hydro", variant, "material");
+  next_step_ = device.kernel("hydro", "dp", "next_step");
+  forces_ = device.kernel("hydro", "dp", "forces");
+  nodes_ = device.kernel("hydro", "dp", "nodes");
+  kinematics_ = device.kernel("hydro", "dp", "kinematics");
+  material_ = device.kernel("hydro", "dp", "material");
 }
 
 void HydroDevice::reset() {
@@ -108,30 +78,18 @@ void HydroDevice::reset() {
   }
 }
 
-void HydroDevice::cycle(std::vector<std::unique_ptr<device::Mark>>* marks) {
-  const auto mark = [&] {
-    if (marks) marks->push_back(device_.mark());
-  };
-  mark();
+void HydroDevice::cycle() {
   const int n = mesh_.elements;
   device_.launch(next_step_, {1}, {kStepThreads}, state_, courant_, hydro_, static_cast<int>(blocks_));
-  mark();
-  for (const Pieces::Piece& p : pieces_.pieces) {
-    device_.launch(forces_, {blocks_for(p.element_end - p.element, force_threads_)}, {force_threads_}, state_, corners_,
-                   x_, y_, z_, vx_, vy_, vz_, volume_0_, volume_, pressure_, viscosity_, sound_, fx_, fy_, fz_, n,
-                   p.element, p.element_end, pieces_.ring);
-    mark();
-    device_.launch(nodes_, {blocks_for(p.node_end - p.node, kHydroThreads)}, {kHydroThreads}, state_, gather_, planes_,
-                   mass_, fx_, fy_, fz_, x_, y_, z_, vx_, vy_, vz_, mesh_.nodes, p.node, p.node_end);
-  }
-  mark();
-  device_.launch(kinematics_, {blocks_}, {kHydroThreads}, state_, corners_, x_, y_, z_, vx_, vy_, vz_, volume_0_,
+  device_.launch(forces_, {blocks_for(n, kForceThreads)}, {kForceThreads}, state_, corners_, x_, y_, z_, vx_, vy_, vz_,
+                 volume_0_, volume_, pressure_, viscosity_, sound_, fx_, fy_, fz_, n);
+  device_.launch(nodes_, {blocks_for(mesh_.nodes, kThreads)}, {kThreads}, state_, gather_, planes_, mass_, fx_, fy_,
+                 fz_, x_, y_, z_, vx_, vy_, vz_, mesh_.nodes);
+  device_.launch(kinematics_, {blocks_}, {kThreads}, state_, corners_, x_, y_, z_, vx_, vy_, vz_, volume_0_,
                  new_volume_, length_, growth_, jump_xi_, jump_eta_, jump_zeta_, size_xi_, size_eta_, size_zeta_, n);
-  mark();
-  device_.launch(material_, {blocks_}, {kHydroThreads}, state_, neighbours_, new_volume_, length_, growth_, jump_xi_,
+  device_.launch(material_, {blocks_}, {kThreads}, state_, neighbours_, new_volume_, length_, growth_, jump_xi_,
                  jump_eta_, jump_zeta_, size_xi_, size_eta_, size_zeta_, volume_, energy_, pressure_, viscosity_,
                  sound_, courant_, hydro_, n);
-  mark();
 }
 
 HydroState HydroDevice::state() {
@@ -140,12 +98,14 @@ HydroState HydroDevice::state() {
   return now;
 }
 
-HydroSolution HydroDevice::solution() {
-  const auto n = static_cast<size_t>(mesh_.elements), nodes = static_cast<size_t>(mesh_.nodes);
-  return {device_.download<double>(x_, nodes),  device_.download<double>(y_, nodes),
-          device_.download<double>(z_, nodes),  device_.download<double>(vx_, nodes),
-          device_.download<double>(vy_, nodes), device_.download<double>(vz_, nodes),
-          device_.download<double>(energy_, n), device_.download<double>(volume_, n)};
+void HydroDevice::solution(HydroSolution* out) {
+  const auto fetch = [&](const device::Buffer& from, std::vector<double>& to) {
+    to.resize(from.bytes() / sizeof(double));
+    device_.read(from, 0, to.data(), from.bytes());
+  };
+  fetch(x_, out->x), fetch(y_, out->y), fetch(z_, out->z);
+  fetch(vx_, out->vx), fetch(vy_, out->vy), fetch(vz_, out->vz);
+  fetch(energy_, out->energy), fetch(volume_, out->volume);
 }
 
 HydroState HydroDevice::whole_run(int limit, HydroSolution* out) {
@@ -155,7 +115,7 @@ HydroState HydroDevice::whole_run(int limit, HydroSolution* out) {
     cycle();
     now = state();
   } while (now.cycle < limit && now.time < kHydroEnd);
-  *out = solution();
+  solution(out);
   return now;
 }
 

@@ -1,15 +1,12 @@
 // The mesh on a device, and the kernels of a cycle.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "device/device.h"
 #include "workload/apps/hydro_mesh.h"
 
 namespace nm::workload::apps {
-
-constexpr uint32_t kHydroThreads = 128;
 
 // As the kernels have it: step, time, cycle, whether the end is reached, the end.
 struct HydroState {
@@ -20,25 +17,15 @@ struct HydroSolution {
   std::vector<double> x, y, z, vx, vy, vz, energy, volume;
 };
 
-// The mesh in pieces: elements, and then the nodes all of whose elements were there. A piece's nodes need elements no
-// farther back than `ring`.
-struct Pieces {
-  struct Piece {
-    int element, element_end, node, node_end;
-  };
-  std::vector<Piece> pieces;
-  int ring = 0;
-};
-
 class HydroDevice {
  public:
-  HydroDevice(device::Device& device, const HydroMesh& mesh, const char* variant, uint32_t threads, int planes);
+  HydroDevice(device::Device& device, const HydroMesh& mesh);
 
   // The state of the beginning goes to the device. What a cycle computes is filled with NaN.
   void reset();
-  void cycle(std::vector<std::unique_ptr<device::Mark>>* marks = nullptr);
+  void cycle();
   HydroState state();
-  HydroSolution solution();
+  void solution(HydroSolution* out);  // keeps the memory that is there
   // What an application does: there, cycle by cycle, and back. Ends after `limit` cycles, or at the end.
   HydroState whole_run(int limit, HydroSolution* out);
 
@@ -47,8 +34,7 @@ class HydroDevice {
   const HydroMesh& mesh_;
   HydroState start_{};
   std::vector<double> ones_, start_energy_;
-  uint32_t force_threads_, blocks_ = 0;
-  Pieces pieces_;
+  uint32_t blocks_ = 0;
   device::Buffer corners_, neighbours_, gather_, planes_, mass_, volume_0_, x_, y_, z_, vx_, vy_, vz_, volume_, energy_,
       pressure_, viscosity_, sound_, new_volume_, length_, growth_, jump_xi_, jump_eta_, jump_zeta_, size_xi_,
       size_eta_, size_zeta_, fx_, fy_, fz_, courant_, hydro_, state_;
