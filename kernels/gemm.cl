@@ -98,6 +98,22 @@ DEVICE void put_straight(SHARED_POINTER REAL* to, const REAL* kept, int t) {
   if (transposed) put_transposed(b + (slice) * SLICE, kept_b, t);     \
   if (!transposed) put_straight(b + (slice) * SLICE, kept_b, t);
 
+// A thread's operands of one step along k.
+DEVICE void read_step(REAL4* x, REAL4* y, SHARED_POINTER const REAL* a, SHARED_POINTER const REAL* b) {
+  x[0] = *(SHARED_POINTER const REAL4*)a;
+  x[1] = *(SHARED_POINTER const REAL4*)(a + 32);
+  UNROLL
+  for (int j = 0; j < QUADS; ++j) y[j] = *(SHARED_POINTER const REAL4*)(b + 16 * j);
+}
+DEVICE void multiply_add(REAL4 (*sum)[QUADS], const REAL4* x, const REAL4* y) {
+  const REAL rows[8] = {x[0].x, x[0].y, x[0].z, x[0].w, x[1].x, x[1].y, x[1].z, x[1].w};
+  UNROLL
+  for (int i = 0; i < 8; ++i) {
+    UNROLL
+    for (int j = 0; j < QUADS; ++j) sum[i][j] = FMA4(rows[i], y[j], sum[i][j]);
+  }
+}
+
 DEVICE void gemm(GLOBAL const REAL* A, GLOBAL const REAL* B, GLOBAL REAL* C, REAL alpha, REAL beta, int n,
                  const int transposed, SHARED_POINTER REAL* a, SHARED_POINTER REAL* b) {
   const int t = THREAD_X, lane = t % 32, warp = t / 32;
@@ -122,6 +138,7 @@ DEVICE void gemm(GLOBAL const REAL* A, GLOBAL const REAL* B, GLOBAL REAL* C, REA
     ASYNC_COMMIT();
     PUT(s)
   }
+#ifdef __OPENCL_VERSION__
   int use = 0, next = SLICES - 1;
   for (int at = 0; at < n; at += DEPTH) {
     ASYNC_WAIT(SLICES - 2);
@@ -135,17 +152,9 @@ DEVICE void gemm(GLOBAL const REAL* A, GLOBAL const REAL* B, GLOBAL REAL* C, REA
     SHARED_POINTER const REAL* my_b = b + use * SLICE + column;
     UNROLL
     for (int k = 0; k < DEPTH; ++k) {
-      const REAL4 x0 = *(SHARED_POINTER const REAL4*)(my_a + k * STRIDE);
-      const REAL4 x1 = *(SHARED_POINTER const REAL4*)(my_a + k * STRIDE + 32);
-      const REAL x[8] = {x0.x, x0.y, x0.z, x0.w, x1.x, x1.y, x1.z, x1.w};
-      REAL4 y[QUADS];
-      UNROLL
-      for (int j = 0; j < QUADS; ++j) y[j] = *(SHARED_POINTER const REAL4*)(my_b + k * STRIDE + 16 * j);
-      UNROLL
-      for (int i = 0; i < 8; ++i) {
-        UNROLL
-        for (int j = 0; j < QUADS; ++j) sum[i][j] = FMA4(x[i], y[j], sum[i][j]);
-      }
+      REAL4 x[2], y[QUADS];
+      read_step(x, y, my_a + k * STRIDE, my_b + k * STRIDE);
+      multiply_add(sum, x, y);
     }
     if (more) {
       PUT(next)
@@ -153,6 +162,36 @@ DEVICE void gemm(GLOBAL const REAL* A, GLOBAL const REAL* B, GLOBAL REAL* C, REA
     use = use == SLICES - 1 ? 0 : use + 1;
     next = next == SLICES - 1 ? 0 : next + 1;
   }
+#else
+  // As above, and a step ahead: while the threads multiply one step's operands, the next step's come into registers, the
+  // next slice's first ones too, so that nothing waits behind the barrier.
+  REAL4 x[2][2], y[2][QUADS];
+  int use = 0, next = SLICES - 1;
+  ASYNC_WAIT(SLICES - 2);
+  BARRIER();
+  read_step(x[0], y[0], a + row, b + column);
+  for (int at = 0; at < n; at += DEPTH) {
+#pragma unroll
+    for (int k = 0; k < DEPTH; ++k) {
+      if (k == 0) {
+        if (at + (SLICES - 1) * DEPTH < n) {
+          FETCH(next)
+        }
+        ASYNC_COMMIT();
+        next = use;  // free once all threads are behind the barrier
+      }
+      if (k == DEPTH - 1) {
+        use = use == SLICES - 1 ? 0 : use + 1;
+        ASYNC_WAIT(SLICES - 2);
+        BARRIER();
+      }
+      // Behind the last slice this reads what is of no use, and nothing uses it.
+      const int step = use * SLICE + (k + 1) % DEPTH * STRIDE;
+      read_step(x[(k + 1) % 2], y[(k + 1) % 2], a + step + row, b + step + column);
+      multiply_add(sum, x[k % 2], y[k % 2]);
+    }
+  }
+#endif
 
   GLOBAL REAL* out = C + ((ulong)BLOCK_Y * TILE + row) * n + BLOCK_X * TILE + column;
   UNROLL

@@ -3,8 +3,9 @@
 // GEMM in double precision on tensor cores: C = alpha A op(B) + beta C as in gemm.cl. Half of a modern GPU's rate in
 // double precision can only be had this way.
 //
-// A block of eight warps makes a tile of 128 × 128, each warp 64 × 32 of it. Slices of 16 along k come into (dynamic)
-// shared memory by cp.async, STAGES of them in turn. From sm_90 on there is mma.m16n8k16, which alone has the full rate
+// A block of eight warps makes a tile of 128 × 128, each warp 64 × 32 of it. Slices of 32 along k come into (dynamic)
+// shared memory by cp.async, STAGES of them in turn; they are that deep because behind each of the barriers between them
+// the tensor cores wait for the first operands. From sm_90 on there is mma.m16n8k16, which alone has the full rate
 // there; before, it is put together from mma.m8n8k4. Either way a lane's numbers of A are of rows lane / 4 and that plus
 // 8, k lane % 4 and that plus 4, 8 and 12; of B of column lane / 4 and the same k; of C of those two rows, columns
 // 2 (lane % 4) and the next.
@@ -15,8 +16,12 @@
 
 #define THREADS 256
 #define TILE 128
-#define DEPTH 16
-#define STAGES 4
+#define DEPTH 32
+#ifdef VARIANT_sm90
+#define STAGES 3
+#else
+#define STAGES 2  // sm_80 has less shared memory
+#endif
 #define STRIDE_K (DEPTH + 4)       // of a slice with k along its rows
 #define STRIDE_COLUMN (TILE + 4)   // of one with k along its columns
 #define SLICE (TILE * STRIDE_K)    // the larger of the two; the launch gives 2 * STAGES of them
@@ -105,21 +110,29 @@ DEVICE void gemm(const double* A, const double* B, double* C, double alpha, doub
     ASYNC_COMMIT();  // an empty group too: the wait counts groups
     const double* my_a = a + use * SLICE + row * STRIDE_K + k_lane;
     const double* my_b = b + use * SLICE + (transposed ? column * STRIDE_K + k_lane : k_lane * STRIDE_COLUMN + column);
-    double y[4][4];
 #pragma unroll
-    for (int j = 0; j < 4; ++j) {
+    for (int k16 = 0; k16 < DEPTH; k16 += 16) {
+      double y[4][4];
 #pragma unroll
-      for (int k = 0; k < 4; ++k) {
-        y[j][k] = transposed ? my_b[j * 8 * STRIDE_K + k * 4] : my_b[k * 4 * STRIDE_COLUMN + j * 8];
+      for (int i = 0; i < 4; ++i) {
+        double x[8];
+#pragma unroll
+        for (int part = 0; part < 8; ++part) {
+          x[part] = my_a[(i * 16 + part % 2 * 8) * STRIDE_K + k16 + part / 2 * 4];
+        }
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          // Each where it is needed first, so that the first product need not wait for all.
+          if (i == 0) {
+#pragma unroll
+            for (int part = 0; part < 4; ++part) {
+              const int k = k16 + part * 4;
+              y[j][part] = transposed ? my_b[j * 8 * STRIDE_K + k] : my_b[k * STRIDE_COLUMN + j * 8];
+            }
+          }
+          multiply(sum[i][j], x, y[j]);
+        }
       }
-    }
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      double x[8];
-#pragma unroll
-      for (int part = 0; part < 8; ++part) x[part] = my_a[(i * 16 + part % 2 * 8) * STRIDE_K + part / 2 * 4];
-#pragma unroll
-      for (int j = 0; j < 4; ++j) multiply(sum[i][j], x, y[j]);
     }
     use = use == STAGES - 1 ? 0 : use + 1;
     next = next == STAGES - 1 ? 0 : next + 1;

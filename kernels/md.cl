@@ -3,6 +3,7 @@
 // neighbour; the neighbour list has atoms side by side, so that a warp reads 32 numbers in a row of it. What takes time
 // is fetching the neighbours' positions from all over: each thread has several on their way at once.
 #include "dialect.h"
+#include "warp.h"
 
 #define ATOMS 32  // a block's
 #define PARTS 4   // of an atom's neighbours
@@ -32,6 +33,43 @@ DEVICE float nm_reciprocal(float x) {
 #define RECIPROCAL(x) nm_reciprocal(x)
 #endif
 
+// there[k] = position[other[k]]. The cache answers one load of 16 bytes a thread at a time, so there should be few of
+// them: in single precision one a position (left to itself, clang makes two, since w is not used); in double precision two
+// neighbouring threads fetch the one's position together, then the other's, and exchange halves.
+#ifdef __OPENCL_VERSION__
+DEVICE void fetch(REAL4* there, GLOBAL const REAL4* position, const int* other, int lane) {
+#pragma unroll
+  for (int k = 0; k < AHEAD; ++k) there[k] = position[other[k]];
+}
+#elif defined(REAL_IS_DOUBLE)
+DEVICE void fetch(double4* there, const double4* position, const int* other, int lane) {
+  const bool odd = lane % 2 != 0;
+  const double2* halves = (const double2*)position + odd;
+  double2 of_even[AHEAD], of_odd[AHEAD];
+#pragma unroll
+  for (int k = 0; k < AHEAD; ++k) {
+    const int theirs = (int)SHUFFLE_XOR((uint)other[k], 1);
+    of_even[k] = halves[2 * (ulong)(odd ? theirs : other[k])];
+    of_odd[k] = halves[2 * (ulong)(odd ? other[k] : theirs)];
+  }
+#pragma unroll
+  for (int k = 0; k < AHEAD; ++k) {
+    const double x = SHUFFLE_XOR(odd ? of_even[k].x : of_odd[k].x, 1);
+    const double y = SHUFFLE_XOR(odd ? of_even[k].y : of_odd[k].y, 1);
+    there[k] = odd ? MAKE_DOUBLE4(x, y, of_odd[k].x, 0) : MAKE_DOUBLE4(of_even[k].x, of_even[k].y, x, 0);
+  }
+}
+#else
+DEVICE void fetch(float4* there, const float4* position, const int* other, int) {
+#pragma unroll
+  for (int k = 0; k < AHEAD; ++k) {
+    asm("ld.global.nc.v4.f32 {%0, %1, %2, %3}, [%4];"
+        : "=f"(there[k].x), "=f"(there[k].y), "=f"(there[k].z), "=f"(there[k].w)
+        : "l"(position + other[k]));
+  }
+}
+#endif
+
 // `count` neighbours of each of n atoms, the j-th of atom i at neighbours[j * n + i]; n a multiple of 32, count of 32.
 KERNEL void MAX_THREADS(ATOMS* PARTS) lennard_jones(GLOBAL const REAL4* RESTRICT position,
                                                     GLOBAL const int* RESTRICT neighbours, GLOBAL REAL4* RESTRICT force,
@@ -43,23 +81,15 @@ KERNEL void MAX_THREADS(ATOMS* PARTS) lennard_jones(GLOBAL const REAL4* RESTRICT
   REAL x = 0, y = 0, z = 0;
   GLOBAL const int* list = neighbours + (ulong)warp * n + atom;
   for (int j = 0; j < count; j += PARTS * AHEAD) {
-    REAL there_x[AHEAD], there_y[AHEAD], there_z[AHEAD];
+    int other[AHEAD];
+    REAL4 there[AHEAD];
 #pragma unroll
-    for (int k = 0; k < AHEAD; ++k) {
-      const int other = list[(ulong)k * PARTS * n];
-#ifdef REAL_IS_DOUBLE
-      // All four numbers would take two loads of 16 bytes; x and y with one, and z alone, ask less of the cache.
-      const REAL2 xy = ((GLOBAL const REAL2*)position)[2 * other];
-      there_x[k] = xy.x, there_y[k] = xy.y, there_z[k] = ((GLOBAL const REAL*)position)[4 * other + 2];
-#else
-      const REAL4 there = position[other];
-      there_x[k] = there.x, there_y[k] = there.y, there_z[k] = there.z;
-#endif
-    }
+    for (int k = 0; k < AHEAD; ++k) other[k] = list[(ulong)k * PARTS * n];
+    fetch(there, position, other, lane);
     list += (ulong)AHEAD * PARTS * n;
 #pragma unroll
     for (int k = 0; k < AHEAD; ++k) {
-      const REAL dx = here.x - there_x[k], dy = here.y - there_y[k], dz = here.z - there_z[k];
+      const REAL dx = here.x - there[k].x, dy = here.y - there[k].y, dz = here.z - there[k].z;
       const REAL r2 = FMA(dx, dx, FMA(dy, dy, dz * dz));
       if (r2 < cutoff2) {
         const REAL inverse2 = RECIPROCAL(r2);

@@ -48,6 +48,7 @@ void gemm(Run& run, const char* name, size_t n, int repeats) {
   const size_t bytes = n * n * sizeof(T);
   const auto blocks = static_cast<uint32_t>(n / kTile);
   const bool is_double = sizeof(T) == 8, tensor = is_double && run.cuda();
+  const uint32_t stages = run.info().compute_major >= 9 ? 3 : 2;
   const char* const variant = !is_double ? "sp" : tensor && run.info().compute_major >= 9 ? "sm90" : "dp";
 
   const device::PinnedMemory host_a = device.allocate_pinned(bytes), host_b = device.allocate_pinned(bytes),
@@ -67,11 +68,11 @@ void gemm(Run& run, const char* name, size_t n, int repeats) {
     const device::Kernel kernel =
         device.kernel(tensor ? "gemm_tensor" : "gemm", variant, transposed ? "gemm_t" : "gemm_n");
     const auto launch = [&](T alpha, T beta) {
-      // As the kernels want it: threads, and on tensor cores 4 stages of two slices of 128 × 20 numbers.
+      // As the kernels want it: threads, and on tensor cores stages of two slices of 128 × 36 numbers.
       const device::Size3 grid{blocks, blocks}, threads{is_double ? 256u : 128u};
       const auto go = [&](const auto&... arguments) {
         if (tensor) {
-          device.launch_shared(kernel, grid, threads, 4 * 2 * 128 * 20 * 8, arguments...);
+          device.launch_shared(kernel, grid, threads, stages * 2 * 128 * 36 * 8, arguments...);
         } else {
           device.launch(kernel, grid, threads, arguments...);
         }
