@@ -1,6 +1,6 @@
 // variants: bf16 bf16s tf32 fp32 conv convs
 // GEMM for linear layers: C[m][n] = sum over k of A[m][k] * B[n][k], k contiguous in both, then what a layer adds to it.
-// K is a multiple of the tile's depth (64 bf16, 32 floats); M is any, N is even.
+// K is a multiple of the tile's depth (64 bf16, 32 floats); M is any, N a multiple of 4.
 //
 // On the tensor cores (CUDA; all variants but fp32) tiles of A and B come into shared memory by cp.async, several stages
 // ahead, rows of 128 bytes whose 16-byte pieces are permuted by the row's number, so that neither the copies nor
@@ -186,16 +186,17 @@ KERNEL void MAX_THREADS(THREADS)
     }
   }
   COPY_WAIT(0);
-
+  BARRIER();
 #pragma unroll
   for (int i = 0; i < FRAGMENTS_M; ++i) {
 #pragma unroll
     for (int j = 0; j < FRAGMENTS_N; ++j) {
-      const int r = m0 + warp_m + i * 16 + (lane >> 2), column = n0 + warp_n + j * 8 + (lane & 3) * 2;
-      store_pair(c, bias, scale, residual, flags, m, n, r, column, sum[i][j][0], sum[i][j][1]);
-      store_pair(c, bias, scale, residual, flags, m, n, r + 8, column, sum[i][j][2], sum[i][j][3]);
+      const int r = warp_m + i * 16 + (lane >> 2), column = warp_n + j * 8 + (lane & 3) * 2;
+      KEEP_PAIR(r, column, sum[i][j][0], sum[i][j][1]);
+      KEEP_PAIR(r + 8, column, sum[i][j][2], sum[i][j][3]);
     }
   }
+  STORE_KEPT();
 }
 
 #else  // by plain arithmetic: 128 x 128 tiles, 8 x 8 elements a thread
@@ -306,11 +307,15 @@ KERNEL void MAX_THREADS_BLOCKS(THREADS, 2)
     BARRIER();
   }
 #pragma unroll
-  for (int i = 0; i < 8; ++i) {
+  for (int h = 0; h < 2; ++h) {
+    const int column = n0 + h * 64 + tx * 4;
+    const float4 own_scale = scale_of(scale, flags, n, column), own_bias = bias_of(bias, flags, n, column);
 #pragma unroll
-    for (int j = 0; j < 8; j += 2) {
-      store_pair(c, bias, scale, residual, flags, m, n, m0 + ty * 8 + i, n0 + (j < 4 ? 0 : 64) + tx * 4 + j % 4,
-                 sum[i][j], sum[i][j + 1]);
+    for (int i = 0; i < 8; ++i) {
+      const int r = m0 + ty * 8 + i;
+      store_four(c, flags, m, n, r, column,
+                 MAKE_FLOAT4(sum[i][4 * h], sum[i][4 * h + 1], sum[i][4 * h + 2], sum[i][4 * h + 3]), own_scale,
+                 own_bias, residual_of(residual, flags, m, n, r, column));
     }
   }
 }

@@ -114,14 +114,15 @@ KERNEL void MAX_THREADS_BLOCKS(THREADS, BLOCKS)
   }
   wgmma_finish(sum);
   COPY_WAIT(0);
-
-  const int r = m0 + (t >> 5) * 16 + (lane >> 2);
+  BARRIER();
+  const int r = (t >> 5) * 16 + (lane >> 2);
 #pragma unroll
   for (int j = 0; j < TILE_N / 8; ++j) {
-    const int column = n0 + j * 8 + (lane & 3) * 2;
-    store_pair(c, bias, scale, residual, flags, m, n, r, column, sum[4 * j], sum[4 * j + 1]);
-    store_pair(c, bias, scale, residual, flags, m, n, r + 8, column, sum[4 * j + 2], sum[4 * j + 3]);
+    const int column = j * 8 + (lane & 3) * 2;
+    KEEP_PAIR(r, column, sum[4 * j], sum[4 * j + 1]);
+    KEEP_PAIR(r + 8, column, sum[4 * j + 2], sum[4 * j + 3]);
   }
+  STORE_KEPT();
 }
 
 #ifdef VARIANT_bf16
