@@ -29,11 +29,13 @@ class Gemm {
 
  private:
   struct Tile {
-    device::Kernel kernel;
+    std::string_view source;
+    std::string variant;
     int m, n;
     uint32_t threads, shared_bytes;
+    device::Kernel kernel;  // loaded when it is first used: the driver takes its time to compile it
   };
-  const Tile& choose(int m, int n) const;
+  Tile& choose(int m, int n);
 
   device::Device& device_;
   int multiprocessors_;
