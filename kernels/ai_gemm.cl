@@ -1,6 +1,6 @@
 // variants: bf16 bf16s tf32 fp32 conv convs
 // GEMM for linear layers: C[m][n] = sum over k of A[m][k] * B[n][k], k contiguous in both, then what a layer adds to it.
-// K is a multiple of the tile's depth (64 bf16, 32 floats); M is any, N is even.
+// K is a multiple of the tile's depth (64 bf16, 32 floats); M is any, N a multiple of 4.
 //
 // On the tensor cores (CUDA; all variants but fp32) tiles of A and B come into shared memory by cp.async, several stages
 // ahead, rows of 128 bytes whose 16-byte pieces are permuted by the row's number, so that neither the copies nor
@@ -186,16 +186,17 @@ KERNEL void MAX_THREADS(THREADS)
     }
   }
   COPY_WAIT(0);
-
+  BARRIER();
 #pragma unroll
   for (int i = 0; i < FRAGMENTS_M; ++i) {
 #pragma unroll
     for (int j = 0; j < FRAGMENTS_N; ++j) {
-      const int r = m0 + warp_m + i * 16 + (lane >> 2), column = n0 + warp_n + j * 8 + (lane & 3) * 2;
-      store_pair(c, bias, scale, residual, flags, m, n, r, column, sum[i][j][0], sum[i][j][1]);
-      store_pair(c, bias, scale, residual, flags, m, n, r + 8, column, sum[i][j][2], sum[i][j][3]);
+      const int r = warp_m + i * 16 + (lane >> 2), column = warp_n + j * 8 + (lane & 3) * 2;
+      KEEP_PAIR(r, column, sum[i][j][0], sum[i][j][1]);
+      KEEP_PAIR(r + 8, column, sum[i][j][2], sum[i][j][3]);
     }
   }
+  STORE_KEPT();
 }
 
 #else  // by plain arithmetic: 128 x 128 tiles, 8 x 8 elements a thread
@@ -210,23 +211,20 @@ KERNEL void MAX_THREADS(THREADS)
 #define IMAGE_PARAMETERS
 #endif
 
-// Eight neighbours of a row, as floats.
-DEVICE void load_eight(GLOBAL const ELEMENT* from, int inside, float4* low, float4* high) {
-  *low = MAKE_FLOAT4(0.0f, 0.0f, 0.0f, 0.0f), *high = *low;
-  if (!inside) return;
+#define TILE_ROW (TILE + 4)  // of a transposed tile: a warp's stores meet in twos
+// Four neighbours of a row, as floats.
+DEVICE float4 load_four(GLOBAL const ELEMENT* from, int inside) {
+  if (!inside) return MAKE_FLOAT4(0.0f, 0.0f, 0.0f, 0.0f);
 #if defined(VARIANT_tf32) || defined(VARIANT_fp32)
-  *low = *(GLOBAL const float4*)from;
-  *high = *(GLOBAL const float4*)(from + 4);
+  return *(GLOBAL const float4*)from;
 #else
-  const uint4 w = *(GLOBAL const uint4*)from;
-  *low = MAKE_FLOAT4(bf16_low(w.x), bf16_high(w.x), bf16_low(w.y), bf16_high(w.y));
-  *high = MAKE_FLOAT4(bf16_low(w.z), bf16_high(w.z), bf16_low(w.w), bf16_high(w.w));
+  const uint2 w = *(GLOBAL const uint2*)from;
+  return MAKE_FLOAT4(bf16_low(w.x), bf16_high(w.x), bf16_low(w.y), bf16_high(w.y));
 #endif
 }
 // Into a column of the transposed tile.
-DEVICE void store_eight(SHARED_POINTER float* to, float4 low, float4 high) {
-  to[0] = low.x, to[TILE] = low.y, to[2 * TILE] = low.z, to[3 * TILE] = low.w;
-  to[4 * TILE] = high.x, to[5 * TILE] = high.y, to[6 * TILE] = high.z, to[7 * TILE] = high.w;
+DEVICE void put_four(SHARED_POINTER float* to, float4 v) {
+  to[0] = v.x, to[TILE_ROW] = v.y, to[2 * TILE_ROW] = v.z, to[3 * TILE_ROW] = v.w;
 }
 
 KERNEL void MAX_THREADS_BLOCKS(THREADS, 2)
@@ -234,47 +232,54 @@ KERNEL void MAX_THREADS_BLOCKS(THREADS, 2)
          GLOBAL const float* RESTRICT bias, GLOBAL const float* RESTRICT scale, GLOBAL const void* RESTRICT residual,
          int m, int n, int k, int flags IMAGE_PARAMETERS) {
   // Two of each: the next is filled while one is multiplied. Read as float4.
-  SHARED float tile_a[2 * DEPTH * TILE] __attribute__((aligned(16)));
-  SHARED float tile_b[2 * DEPTH * TILE] __attribute__((aligned(16)));
+  SHARED float tile_a[2 * DEPTH * TILE_ROW] __attribute__((aligned(16)));
+  SHARED float tile_b[2 * DEPTH * TILE_ROW] __attribute__((aligned(16)));
   const int t = THREAD_X, tx = t & 15, ty = t >> 4;
   const int tiles_m = (m + TILE - 1) / TILE;
   const int m0 = BLOCK_X % tiles_m * TILE, n0 = BLOCK_X / tiles_m * TILE;
-  const int row = t & 127, eight = (t >> 7) * 8;
-  const int row_a = m0 + row, row_b = n0 + row < n ? n0 + row : n - 1;
+  // What this thread copies: four columns of two rows, 64 apart.
+  const int row = t >> 2, four = (t & 3) * 4;
   float sum[8][8];
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
 #pragma unroll
     for (int j = 0; j < 8; ++j) sum[i][j] = 0;
   }
-  float4 a_low, a_high, b_low, b_high;
+  float4 next_a[2], next_b[2];
 #ifdef CONVOLUTION
-#define LOAD_A(k0)                                                                                                  \
-  const int tap = (k0) / channels, y = row_a / width % height + tap / 3 - 1, x = row_a % width + tap % 3 - 1;       \
-  const int inside = row_a < m && y >= 0 && y < height && x >= 0 && x < width;                                      \
-  const long at =                                                                                                   \
-      ((long)row_a + (tap / 3 - 1) * width + tap % 3 - 1) * channels + ((k0) - tap * channels) + eight;             \
-  load_eight(a + (inside ? at : 0), inside, &a_low, &a_high)
+#define LOAD_A(k0, h)                                                                                             \
+  const int row_a = m0 + row + (h) * 64, tap = (k0) / channels;                                                   \
+  const int y = row_a / width % height + tap / 3 - 1, x = row_a % width + tap % 3 - 1;                            \
+  const int inside = row_a < m && y >= 0 && y < height && x >= 0 && x < width;                                    \
+  const long at = ((long)row_a + (tap / 3 - 1) * width + tap % 3 - 1) * channels + ((k0) - tap * channels) + four; \
+  next_a[h] = load_four(a + (inside ? at : 0), inside)
 #else
-#define LOAD_A(k0) load_eight(a + (long)(row_a < m ? row_a : m - 1) * k + (k0) + eight, 1, &a_low, &a_high)
+#define LOAD_A(k0, h)                                  \
+  const int row_a = m0 + row + (h) * 64;               \
+  next_a[h] = load_four(a + (long)(row_a < m ? row_a : m - 1) * k + (k0) + four, 1)
 #endif
-#define LOAD_TILES(k0)                                                   \
-  {                                                                      \
-    LOAD_A(k0);                                                          \
-    load_eight(b + (long)row_b * k + (k0) + eight, 1, &b_low, &b_high);  \
+#define LOAD_TILES(k0)                                                                  \
+  _Pragma("unroll") for (int h = 0; h < 2; ++h) {                                       \
+    LOAD_A(k0, h);                                                                      \
+    const int row_b = n0 + row + h * 64;                                                \
+    next_b[h] = load_four(b + (long)(row_b < n ? row_b : n - 1) * k + (k0) + four, 1);  \
   }
-#define STORE_TILES(stage)                                                           \
-  store_eight(tile_a + ((stage) * DEPTH + eight) * TILE + row, a_low, a_high);       \
-  store_eight(tile_b + ((stage) * DEPTH + eight) * TILE + row, b_low, b_high)
+#define STORE_TILES(stage)                                                              \
+  _Pragma("unroll") for (int h = 0; h < 2; ++h) {                                       \
+    put_four(tile_a + ((stage) * DEPTH + four) * TILE_ROW + row + h * 64, next_a[h]);   \
+    put_four(tile_b + ((stage) * DEPTH + four) * TILE_ROW + row + h * 64, next_b[h]);   \
+  }
   LOAD_TILES(0);
   STORE_TILES(0);
   BARRIER();
   for (int k0 = 0; k0 < k; k0 += DEPTH) {
     const int stage = (k0 / DEPTH) & 1;
-    if (k0 + DEPTH < k) LOAD_TILES(k0 + DEPTH);
-    SHARED_POINTER const float* const from_a = tile_a + stage * DEPTH * TILE + ty * 8;
+    if (k0 + DEPTH < k) {
+      LOAD_TILES(k0 + DEPTH);
+    }
+    SHARED_POINTER const float* const from_a = tile_a + stage * DEPTH * TILE_ROW + ty * 8;
     // Two groups of four columns, 64 apart: a warp's reads are contiguous.
-    SHARED_POINTER const float* const from_b = tile_b + stage * DEPTH * TILE + tx * 4;
+    SHARED_POINTER const float* const from_b = tile_b + stage * DEPTH * TILE_ROW + tx * 4;
 // On a CPU, where OpenCL takes its time over what is unrolled, there is little gain.
 #if defined(__OPENCL_VERSION__) && !defined(__NV_CL_C_VERSION)
 #pragma unroll 1
@@ -282,10 +287,10 @@ KERNEL void MAX_THREADS_BLOCKS(THREADS, 2)
 #pragma unroll 2
 #endif
     for (int d = 0; d < DEPTH; ++d) {
-      const float4 x0 = *(SHARED_POINTER const float4*)(from_a + d * TILE);
-      const float4 x1 = *(SHARED_POINTER const float4*)(from_a + d * TILE + 4);
-      const float4 y0 = *(SHARED_POINTER const float4*)(from_b + d * TILE);
-      const float4 y1 = *(SHARED_POINTER const float4*)(from_b + d * TILE + 64);
+      const float4 x0 = *(SHARED_POINTER const float4*)(from_a + d * TILE_ROW);
+      const float4 x1 = *(SHARED_POINTER const float4*)(from_a + d * TILE_ROW + 4);
+      const float4 y0 = *(SHARED_POINTER const float4*)(from_b + d * TILE_ROW);
+      const float4 y1 = *(SHARED_POINTER const float4*)(from_b + d * TILE_ROW + 64);
 #define MULTIPLY_ROW(i, v)                                                                    \
   sum[i][0] = FMA(v, y0.x, sum[i][0]), sum[i][1] = FMA(v, y0.y, sum[i][1]);                   \
   sum[i][2] = FMA(v, y0.z, sum[i][2]), sum[i][3] = FMA(v, y0.w, sum[i][3]);                   \
@@ -306,11 +311,15 @@ KERNEL void MAX_THREADS_BLOCKS(THREADS, 2)
     BARRIER();
   }
 #pragma unroll
-  for (int i = 0; i < 8; ++i) {
+  for (int h = 0; h < 2; ++h) {
+    const int column = n0 + h * 64 + tx * 4;
+    const float4 own_scale = scale_of(scale, flags, n, column), own_bias = bias_of(bias, flags, n, column);
 #pragma unroll
-    for (int j = 0; j < 8; j += 2) {
-      store_pair(c, bias, scale, residual, flags, m, n, m0 + ty * 8 + i, n0 + (j < 4 ? 0 : 64) + tx * 4 + j % 4,
-                 sum[i][j], sum[i][j + 1]);
+    for (int i = 0; i < 8; ++i) {
+      const int r = m0 + ty * 8 + i;
+      store_four(c, flags, m, n, r, column,
+                 MAKE_FLOAT4(sum[i][4 * h], sum[i][4 * h + 1], sum[i][4 * h + 2], sum[i][4 * h + 3]), own_scale,
+                 own_bias, residual_of(residual, flags, m, n, r, column));
     }
   }
 }

@@ -1,48 +1,8 @@
 // variants: sp
 // The small operations of a language model, each a kernel as an eager framework has them: for one token in floats
 // (decode), and for rows of many tokens in bf16 (prefill). Weights and the cache of keys and values are bf16.
-#include "ai_bf16.h"
-
 #define THREADS 256
-
-// The sum, and the largest, over the block's THREADS threads, for each of them; `part` has room for THREADS numbers.
-#ifdef __OPENCL_VERSION__
-#define BLOCK_REDUCE(part, value, result, COMBINE)                                                    \
-  BARRIER();                                                                                          \
-  part[THREAD_X] = (value);                                                                           \
-  BARRIER();                                                                                          \
-  for (int step = THREADS / 2; step > 0; step /= 2) {                                                 \
-    if (THREAD_X < step) part[THREAD_X] = COMBINE(part[THREAD_X], part[THREAD_X + step]);             \
-    BARRIER();                                                                                        \
-  }                                                                                                   \
-  result = part[0]
-#else
-DEVICE float shuffled(float x, int mask) {
-  float y;
-  asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 0x1f, 0xffffffff;" : "=f"(y) : "f"(x), "r"(mask));
-  return y;
-}
-#define BLOCK_REDUCE(part, value, result, COMBINE)                           \
-  {                                                                          \
-    float all = (value);                                                     \
-    _Pragma("unroll") for (int step = 16; step > 0; step /= 2) {             \
-      const float other = shuffled(all, step);                               \
-      all = COMBINE(all, other);                                             \
-    }                                                                        \
-    BARRIER();                                                               \
-    if ((THREAD_X & 31) == 0) part[THREAD_X >> 5] = all;                     \
-    BARRIER();                                                               \
-    all = part[THREAD_X & (THREADS / 32 - 1)];                               \
-    _Pragma("unroll") for (int step = THREADS / 64; step > 0; step /= 2) {   \
-      const float other = shuffled(all, step);                               \
-      all = COMBINE(all, other);                                             \
-    }                                                                        \
-    result = all;                                                            \
-  }
-#endif
-#define PLUS(x, y) ((x) + (y))
-#define LARGER(x, y) ((x) > (y) ? (x) : (y))
-#define BLOCK_SUM(part, value, result) BLOCK_REDUCE(part, value, result, PLUS)
+#include "ai_reduce.h"
 
 DEVICE float dot_four(float4 x, float sum) {
   return FMA(x.w, x.w, FMA(x.z, x.z, FMA(x.y, x.y, FMA(x.x, x.x, sum))));

@@ -1,10 +1,10 @@
-// variants: bf16 tf32 conv convs
+// variants: bf16 tf32 conv convs peak
 // apis: cuda
 // target: sm_90a
 // The matrix product of ai_gemm.cl in bf16 and tf32 on Hopper's tensor cores: a block's two warpgroups have 64 rows each of its
 // tile. Stages of shared memory are filled by cp.async, ahead of the one that is multiplied. bf16 and tf32: tiles of 128 x 256;
 // conv and convs: the convolution as in ai_gemm.cl, in tiles of 128 x 128 and 128 x 64, two blocks a multiprocessor.
-#if defined(VARIANT_bf16) || defined(VARIANT_tf32)
+#if defined(VARIANT_bf16) || defined(VARIANT_tf32) || defined(VARIANT_peak)
 #define WGMMA_N 256
 #define STAGES 4
 #define BLOCKS 1
@@ -36,6 +36,8 @@
 #define ROWS_A_TIME (THREADS / 8)
 
 extern __attribute__((shared, aligned(1024))) uint4 tiles[];
+
+#ifndef VARIANT_peak
 
 #ifdef CONVOLUTION
 #define IMAGE_PARAMETERS , int height, int width, int channels
@@ -114,17 +116,19 @@ KERNEL void MAX_THREADS_BLOCKS(THREADS, BLOCKS)
   }
   wgmma_finish(sum);
   COPY_WAIT(0);
-
-  const int r = m0 + (t >> 5) * 16 + (lane >> 2);
+  BARRIER();
+  const int r = (t >> 5) * 16 + (lane >> 2);
 #pragma unroll
   for (int j = 0; j < TILE_N / 8; ++j) {
-    const int column = n0 + j * 8 + (lane & 3) * 2;
-    store_pair(c, bias, scale, residual, flags, m, n, r, column, sum[4 * j], sum[4 * j + 1]);
-    store_pair(c, bias, scale, residual, flags, m, n, r + 8, column, sum[4 * j + 2], sum[4 * j + 3]);
+    const int column = j * 8 + (lane & 3) * 2;
+    KEEP_PAIR(r, column, sum[4 * j], sum[4 * j + 1]);
+    KEEP_PAIR(r + 8, column, sum[4 * j + 2], sum[4 * j + 3]);
   }
+  STORE_KEPT();
 }
 
-#ifdef VARIANT_bf16
+#else
+
 // What wgmma gives at most: products of tiles that stay in shared memory. `a` holds 128 rows of 64, `b` 256; the sums
 // are those of `count` equal products.
 KERNEL void MAX_THREADS(THREADS)
@@ -151,4 +155,5 @@ KERNEL void MAX_THREADS(THREADS)
     *(float2*)(to + 8 * TILE_N + j * 8) = MAKE_FLOAT2(sum[4 * j + 2], sum[4 * j + 3]);
   }
 }
+
 #endif

@@ -21,13 +21,14 @@ void convolve(Run& run, int batch, int side, int channels) {
   const Tensor scale = random_float(run, c, 2.0f / std::sqrt(static_cast<float>(k))), bias = random_float(run, c, 0.5f);
   const device::Buffer out = poisoned(run, count * 2);
   const int flags = kScale | kBias | kResidual | kRelu;
-  // 128 × 128 tiles in three stages, or 128 × 64 in four where there are few channels; see kernels/ai_gemm.cl and
-  // ai_wgmma.cl.
-  const bool narrow = run.cuda() && channels <= 64;
+  // 128 × 128 tiles in three stages, or 128 × 64 in four where there are few channels or else few tiles; see
+  // kernels/ai_gemm.cl and ai_wgmma.cl.
+  const int tall = (pixels + 127) / 128;
+  const bool narrow = run.cuda() && (channels <= 64 || tall * channels / 128 < run.info().multiprocessors);
   const int tile_n = narrow ? 64 : 128;
   const device::Kernel kernel =
       device.kernel(has_wgmma(run) ? "ai_wgmma" : "ai_gemm", narrow ? "convs" : "conv", "gemm");
-  const auto blocks = static_cast<uint32_t>((pixels + 127) / 128 * ((channels + tile_n - 1) / tile_n));
+  const auto blocks = static_cast<uint32_t>(tall * ((channels + tile_n - 1) / tile_n));
   const uint32_t shared = static_cast<uint32_t>(narrow ? 4 : 3) * static_cast<uint32_t>(128 + tile_n) * 128;
   const int repeats = run.pick(1, 20, 4);
   const auto seconds = run.device_seconds([&] {

@@ -64,7 +64,7 @@ void peak_wgmma(Run& run) {
   }
   const device::Buffer device_a = device.upload(a), device_b = device.upload(b);
   const device::Buffer out = poisoned(run, blocks * kRows * kColumns * 4);
-  const device::Kernel kernel = device.kernel("ai_wgmma", "bf16", "peak");
+  const device::Kernel kernel = device.kernel("ai_wgmma", "peak", "peak");
   const auto seconds = run.device_seconds(
       [&] { device.launch_shared(kernel, {blocks}, {256}, (kRows + kColumns) * 128, device_a, device_b, out, count); });
   run.sample({"ai_peak_wgmma_bf16", "TFLOPS"},

@@ -1,8 +1,10 @@
-// softmax(scale · Q Kᵀ) V for every head of every sequence, in one kernel: kernels/ai_attention.cl launched.
+// softmax(scale · Q Kᵀ) V for every head of every sequence, in one kernel: kernels/ai_attention.cl
+// launched, or ai_flash_sm90.cl on a Hopper.
 #pragma once
 
 #include <cmath>
 
+#include "workload/ai/gemm.h"
 #include "workload/program.h"
 
 namespace nm::workload::ai {
@@ -22,7 +24,8 @@ class Attention {
       : device_(run.device()),
         cuda_(run.cuda()),
         width_(width),
-        kernel_(device_.kernel("ai_attention", width == 64 ? "d64" : "d128", "attention")) {}
+        wgmma_(has_wgmma(run)),
+        kernel_(device_.kernel(wgmma_ ? "ai_flash_sm90" : "ai_attention", width == 64 ? "d64" : "d128", "attention")) {}
 
   // bf16, all of them.
   void operator()(const device::Buffer& q, const device::Buffer& k, const device::Buffer& v, const device::Buffer& out,
@@ -33,10 +36,10 @@ class Attention {
                                static_cast<uint32_t>(s.batch)};
     const int causal = s.causal ? 1 : 0;
     if (cuda_) {
-      // Queries, and two stages of keys and of values, 64 rows each.
-      const auto shared = static_cast<uint32_t>((128 + 2 * 2 * 64) * width_ * 2);
-      device_.launch_shared(kernel_, blocks, {128}, shared, q, k, v, out, s.length, s.group, s.q_stride, s.kv_stride,
-                            s.out_stride, s.q_offset, s.k_offset, s.v_offset, scale, causal);
+      // Queries, and two stages of keys and of values, 64 or 128 rows each.
+      const auto shared = static_cast<uint32_t>((128 + 2 * 2 * (wgmma_ ? 128 : 64)) * width_ * 2);
+      device_.launch_shared(kernel_, blocks, {wgmma_ ? 256u : 128u}, shared, q, k, v, out, s.length, s.group,
+                            s.q_stride, s.kv_stride, s.out_stride, s.q_offset, s.k_offset, s.v_offset, scale, causal);
     } else {
       device_.launch(kernel_, blocks, {64}, q, k, v, out, s.length, s.group, s.q_stride, s.kv_stride, s.out_stride,
                      s.q_offset, s.k_offset, s.v_offset, scale, causal);
@@ -47,6 +50,7 @@ class Attention {
   device::Device& device_;
   bool cuda_;
   int width_;
+  bool wgmma_;
   device::Kernel kernel_;
 };
 

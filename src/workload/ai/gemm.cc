@@ -13,22 +13,26 @@ bool has_wgmma(const Run& run) {
 
 Gemm::Gemm(Run& run, std::string_view precision) : device_(run.device()), multiprocessors_(run.info().multiprocessors) {
   const bool bf16 = precision.starts_with("bf16");
-  wgmma_ = (precision == "bf16" || precision == "tf32") && has_wgmma(run);
-  const device::Kernel kernel = wgmma_ ? device_.kernel("ai_wgmma", precision, "gemm")
-                                       : device_.kernel("ai_gemm", bf16 ? "bf16" : precision, "gemm");
   if (!run.cuda() || precision == "fp32") {
-    large_ = small_ = {kernel, 128, 128, 256, 0};
+    large_ = small_ = {"ai_gemm", std::string(precision), 128, 128, 256, 0, {}};
     return;
   }
+  wgmma_ = (precision == "bf16" || precision == "tf32") && has_wgmma(run);
   constexpr uint32_t kStages = 4, kRowBytes = 128;
-  large_ = {kernel, 128, 256, 256, kStages * (128 + 256) * kRowBytes};
+  large_ = {wgmma_ ? "ai_wgmma" : "ai_gemm",
+            bf16 ? "bf16" : std::string(precision),
+            128,
+            256,
+            256,
+            kStages * (128 + 256) * kRowBytes,
+            {}};
   small_ = large_;
-  if (bf16) small_ = {device_.kernel("ai_gemm", "bf16s", "gemm"), 64, 128, 128, kStages * (64 + 128) * kRowBytes};
+  if (bf16) small_ = {"ai_gemm", "bf16s", 64, 128, 128, kStages * (64 + 128) * kRowBytes, {}};
 }
 
 // Waves of blocks over the multiprocessors, by what a wave of each tile takes: two small tiles share a multiprocessor
 // and are half a large one's work, at about four fifths of its speed, or six tenths of wgmma's.
-const Gemm::Tile& Gemm::choose(int m, int n) const {
+Gemm::Tile& Gemm::choose(int m, int n) {
   const int large = ceil_div(ceil_div(m, large_.m) * ceil_div(n, large_.n), multiprocessors_);
   const int small = ceil_div(ceil_div(m, small_.m) * ceil_div(n, small_.n), 2 * multiprocessors_);
   return (wgmma_ ? 0.83 : 0.625) * small < large ? small_ : large_;
@@ -36,7 +40,8 @@ const Gemm::Tile& Gemm::choose(int m, int n) const {
 
 void Gemm::operator()(const device::Buffer& a, const device::Buffer& b, const device::Buffer& c, int m, int n, int k,
                       int flags, const GemmExtras& extras) {
-  const Tile& tile = choose(m, n);
+  Tile& tile = choose(m, n);
+  if (!tile.kernel.handle) tile.kernel = device_.kernel(tile.source, tile.variant, "gemm");
   const auto blocks = static_cast<uint32_t>(ceil_div(m, tile.m) * ceil_div(n, tile.n));
   const device::Buffer& bias = extras.bias ? *extras.bias : c;
   const device::Buffer& scale = extras.scale ? *extras.scale : c;

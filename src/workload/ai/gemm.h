@@ -23,17 +23,19 @@ class Gemm {
  public:
   // bf16 (A, B: bf16), bf16_mma (the same without Hopper's own instructions), tf32 (float, CUDA only) or fp32.
   Gemm(Run& run, std::string_view precision);
-  // A is m × k, B is n × k, C is m × n, bf16 or with kFloatOut float. k a multiple of 64, n even.
+  // A is m × k, B is n × k, C is m × n, bf16 or with kFloatOut float. k a multiple of 64, n of 4.
   void operator()(const device::Buffer& a, const device::Buffer& b, const device::Buffer& c, int m, int n, int k,
                   int flags = 0, const GemmExtras& extras = {});
 
  private:
   struct Tile {
-    device::Kernel kernel;
+    std::string_view source;
+    std::string variant;
     int m, n;
     uint32_t threads, shared_bytes;
+    device::Kernel kernel;  // loaded when it is first used: the driver takes its time to compile it
   };
-  const Tile& choose(int m, int n) const;
+  Tile& choose(int m, int n);
 
   device::Device& device_;
   int multiprocessors_;
