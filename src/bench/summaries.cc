@@ -45,15 +45,20 @@ Members members_of(const Summary& group, const std::vector<MetricComparison>& me
 // table[r][m]: round r, member m; only rounds that have them all.
 using Table = std::vector<std::vector<double>>;
 
+std::vector<const Column*> columns_in(const Units& units, const Members& members) {
+  std::vector<const Column*> out;
+  for (const MetricComparison* member : members) out.push_back(units.find(*member));
+  return out;
+}
+
 Table table_of(const Units& units, const Members& members) {
   Table table;
-  const Column* first = units.find(*members.front());
-  for (const auto& [round, unused] : first->units) {
+  const auto columns = columns_in(units, members);
+  for (const auto& [round, unused] : columns.front()->units) {
     std::vector<double> row;
-    for (const MetricComparison* member : members) {
-      const auto& all = units.find(*member)->units;
-      const auto found = all.find(round);
-      if (found == all.end()) break;
+    for (const Column* column : columns) {
+      const auto found = column->units.find(round);
+      if (found == column->units.end()) break;
       row.push_back(found->second.performance);
     }
     if (row.size() == members.size()) table.push_back(std::move(row));
@@ -63,14 +68,12 @@ Table table_of(const Units& units, const Members& members) {
 
 Table paired_table(const Contrast& contrast, const Members& members) {
   Table table;
-  const Column* first = contrast.reference.find(*members.front());
-  for (const auto& [round, unused] : first->units) {
+  const auto reference = columns_in(contrast.reference, members), target = columns_in(contrast.target, members);
+  for (const auto& [round, unused] : reference.front()->units) {
     std::vector<double> row;
-    for (const MetricComparison* member : members) {
-      const auto& reference = contrast.reference.find(*member)->units;
-      const auto& target = contrast.target.find(*member)->units;
-      const auto r = reference.find(round), t = target.find(round);
-      if (r == reference.end() || t == target.end()) break;
+    for (size_t m = 0; m < members.size(); ++m) {
+      const auto r = reference[m]->units.find(round), t = target[m]->units.find(round);
+      if (r == reference[m]->units.end() || t == target[m]->units.end()) break;
       row.push_back(t->second.performance - r->second.performance);
     }
     if (row.size() == members.size()) table.push_back(std::move(row));

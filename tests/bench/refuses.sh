@@ -13,6 +13,7 @@ one 2 'needs two targets' native
 one 1 'Target gone does not start' native 'gone=run --server tcp:127.0.0.1:1'
 one 1 'nothing listens there' native 'gone=run --server tcp:127.0.0.1:1'
 one 1 'Target none does not start' native 'none=env /nonexistent/starter'
+one 1 'Target there does not start' native 'there=env A=b' --workload-there /nonexistent/w
 wrong 1 'There is no program /nonexistent' "$BIN/nearmetal" bench compare --workload /nonexistent native native
 one 2 '--margin "5x" is no margin' native native --margin 5x
 one 2 'must be below 50 %' native native --margin 200%
@@ -38,6 +39,7 @@ faulty device 'The device is out of memory. Choose a smaller --size.'
 faulty check 'Wrong result: sum: the error is 0.5, the bound 1e-06'
 faulty check_hidden 'Wrong result: sum'
 one 1 'did not end within 0.5 s and was ended' native 'bad=env FAKE_FAULT=hang' --timeout 0.5
+wrong 1 'did not end within 0.5 s' env FAKE_FAULT=stubborn "$BIN/nearmetal" bench run --workload "$FAKE" --program Alpha --timeout 0.5
 [ -z "$(pgrep -f "^$FAKE run" || true)" ] || fail "what hung is still there"
 echo "ok: nothing is left of what hung"
 wrong 1 'Wrong result' env FAKE_FAULT=check "$BIN/nearmetal" bench run --workload "$FAKE" --program Alpha
