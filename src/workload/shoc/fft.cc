@@ -6,7 +6,9 @@
 #include <cmath>
 #include <complex>
 #include <limits>
+#include <mutex>
 
+#include "workload/parallel.h"
 #include "workload/shoc/programs.h"
 
 namespace nm::workload::shoc {
@@ -15,6 +17,14 @@ namespace {
 using Complex = std::complex<double>;
 constexpr size_t kPoints = 512;
 constexpr uint32_t kThreads = 64;
+
+// Well-mixed bits of a number (SplitMix64).
+uint64_t mixed(uint64_t x) {
+  x += 0x9e3779b97f4a7c15;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  return x ^ (x >> 31);
+}
 
 // exp(-2 π i k / n)
 Complex root(size_t k, size_t n) {
@@ -76,7 +86,15 @@ void transforms(Run& run, const char* variant) {
   const device::PinnedMemory host_in = device.allocate_pinned(bytes), host_spectrum = device.allocate_pinned(bytes),
                              host_back = device.allocate_pinned(bytes);
   const std::span<Value> in = host_in.as<Value>(), spectrum = host_spectrum.as<Value>(), back = host_back.as<Value>();
-  for (T& value : host_in.as<T>()) value = static_cast<T>(static_cast<double>(run.random()() >> 40) / (1 << 23) - 1);
+  // The same numbers on every machine, whatever the number of threads: each is made from its place.
+  const uint64_t seed = run.random()();
+  in_pieces(count * kPoints, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      const uint64_t bits = mixed(seed + i);
+      in[i] = {static_cast<T>(static_cast<double>(bits >> 40) / (1 << 23) - 1),
+               static_cast<T>(static_cast<double>(bits << 24 >> 40) / (1 << 23) - 1)};
+    }
+  });
   const device::Buffer device_in = device.allocate(bytes), device_spectrum = device.allocate(bytes),
                        device_back = device.allocate(bytes), device_factors = device.upload(factors<T>());
   const device::Kernel forward = device.kernel("fft", variant, "fft_512"),
@@ -104,12 +122,23 @@ void transforms(Run& run, const char* variant) {
   // Every transform of the batch: back where it came from.
   const auto check_back = [&](const std::string& what) {
     double worst = 0;
-    for (size_t i = 0; i < count; ++i) worst = std::max(worst, distance<T, T>(one(back, i), one(in, i)));
+    std::mutex mutex;
+    in_pieces(count * kPoints, [&](size_t begin, size_t end) {
+      double mine = 0;
+      for (size_t i = begin / kPoints; i < (end + kPoints - 1) / kPoints; ++i) {
+        mine = std::max(mine, distance<T, T>(one(back, i), one(in, i)));
+      }
+      const std::lock_guard lock(mutex);
+      worst = std::max(worst, mine);
+    });
     run.check(what, worst, 2 * kBound);
   };
   const auto poison = [&](const device::Buffer& buffer, std::span<Value> host) {
     device.fill(buffer, 0, 0xffffffff, bytes);
-    std::fill(host.begin(), host.end(), Value(std::numeric_limits<T>::quiet_NaN(), 0));
+    in_pieces(host.size(), [&](size_t begin, size_t end) {
+      std::fill(host.begin() + static_cast<std::ptrdiff_t>(begin), host.begin() + static_cast<std::ptrdiff_t>(end),
+                Value(std::numeric_limits<T>::quiet_NaN(), 0));
+    });
   };
 
   const double gigaflops = 5.0 * kPoints * 9 * static_cast<double>(count) / 1e9;
