@@ -8,7 +8,15 @@
 // logarithms are small.
 #include "dialect.h"
 
-#define BATCH 4  // reactions that are worked on at a time, for each to hide the others' latencies
+// BATCH: reactions that are worked on at a time, for each to hide the others' latencies. OpenCL's compilers, which run
+// with the program, would take seconds for what that and UNROLL make of the source.
+#ifdef __OPENCL_VERSION__
+#define BATCH 1
+#define UNROLL
+#else
+#define BATCH 4
+#define UNROLL _Pragma("unroll")
+#endif
 #define SPECIES 22
 #define STEADY 9                 // species in quasi-steady state, behind the others
 #define NONE (SPECIES + STEADY)  // in the place of a second product that is none
@@ -72,7 +80,7 @@ KERNEL void MAX_THREADS(THREADS)
   const REAL total = p / ((REAL)(8.314462618 * 1500) * T);
 
   REAL moles = 0;
-#pragma unroll
+  UNROLL
   for (int s = 0; s < SPECIES; ++s) {
     const REAL y = fractions[(long)s * n + i] * weights[s];  // of one over the molar mass
     moles += y;
@@ -128,15 +136,15 @@ KERNEL void MAX_THREADS(THREADS)
   for (int first = 0; first < plain; first += BATCH) {
     int4 how[BATCH];
     REAL ahead[BATCH], back[BATCH];
-#pragma unroll
+    UNROLL
     for (int j = 0; j < BATCH; ++j) how[j] = reactions[first + j];
-#pragma unroll
+    UNROLL
     for (int j = 0; j < BATCH; ++j) {
       const REAL4 k = constants[first + j];
       const REAL forward = FMA(k.y, L, FMA(k.z, 1 - inverse, k.x));
       BOTH_WAYS(how[j], forward, ahead[j], back[j])
     }
-#pragma unroll
+    UNROLL
     for (int j = 0; j < BATCH; ++j) {
       if (first + j < plain) {
         TAKE(how[j], ahead[j], back[j])
@@ -187,14 +195,14 @@ KERNEL void MAX_THREADS(THREADS) s3d_steady(GLOBAL const REAL* RESTRICT rates, G
   const int i = GLOBAL_X;
   if (i >= n) return;
   for (int j = 0; j < STEADY * (STEADY + 1); ++j) matrix_[j * THREADS + THREAD_X] = 0;
-#pragma unroll
+  UNROLL
   for (int s = 0; s < SPECIES; ++s) NET(s) = formed[(long)s * n + i];
   // The last batch may reach behind the last reaction: rates and reactions have room for that, and those are none.
   for (int first = 0; first < count; first += BATCH) {
     REAL aheads[BATCH], backs[BATCH];
-#pragma unroll
+    UNROLL
     for (int j = 0; j < BATCH; ++j) aheads[j] = AHEAD(first + j), backs[j] = BACK(first + j);
-#pragma unroll
+    UNROLL
     for (int j = 0; j < BATCH; ++j) {
       if (first + j >= count) continue;
       const int4 how = reactions[first + j];
@@ -221,42 +229,42 @@ KERNEL void MAX_THREADS(THREADS) s3d_steady(GLOBAL const REAL* RESTRICT rates, G
   }
   // In registers: every index is known, once loops of fixed length are unrolled.
   REAL m[STEADY][STEADY + 1];
-#pragma unroll
+  UNROLL
   for (int j = 0; j < STEADY; ++j) {
-#pragma unroll
+    UNROLL
     for (int k = 0; k <= STEADY; ++k) m[j][k] = MATRIX(j, k);
   }
-#pragma unroll
+  UNROLL
   for (int j = 0; j < STEADY; ++j) {
     const REAL one = QUOTIENT((REAL)1, m[j][j]);
-#pragma unroll
+    UNROLL
     for (int k = 0; k <= STEADY; ++k) {
       if (k > j) m[j][k] *= one;
     }
-#pragma unroll
+    UNROLL
     for (int l = 0; l < STEADY; ++l) {
-#pragma unroll
+      UNROLL
       for (int k = 0; k <= STEADY; ++k) {
         if (l > j && k > j) m[l][k] = FMA(-m[l][j], m[j][k], m[l][k]);
       }
     }
   }
-#pragma unroll
+  UNROLL
   for (int j = STEADY - 2; j >= 0; --j) {
-#pragma unroll
+    UNROLL
     for (int k = 0; k < STEADY; ++k) {
       if (k > j) m[j][STEADY] = FMA(-m[j][k], m[k][STEADY], m[j][STEADY]);
     }
   }
-#pragma unroll
+  UNROLL
   for (int j = 0; j < STEADY; ++j) X(j) = m[j][STEADY];
   X(STEADY) = 1;
 
   for (int first = 0; first < count; first += BATCH) {
     REAL aheads[BATCH], backs[BATCH];
-#pragma unroll
+    UNROLL
     for (int j = 0; j < BATCH; ++j) aheads[j] = AHEAD(first + j), backs[j] = BACK(first + j);
-#pragma unroll
+    UNROLL
     for (int j = 0; j < BATCH; ++j) {
       if (first + j >= count) continue;
       const int4 how = reactions[first + j];
