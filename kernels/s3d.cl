@@ -8,6 +8,15 @@
 // logarithms are small.
 #include "dialect.h"
 
+// BATCH: reactions that are worked on at a time, for each to hide the others' latencies. OpenCL's compilers, which run
+// with the program, would take seconds for what that and UNROLL make of the source.
+#ifdef __OPENCL_VERSION__
+#define BATCH 1
+#define UNROLL
+#else
+#define BATCH 4
+#define UNROLL _Pragma("unroll")
+#endif
 #define SPECIES 22
 #define STEADY 9                 // species in quasi-steady state, behind the others
 #define NONE (SPECIES + STEADY)  // in the place of a second product that is none
@@ -15,25 +24,33 @@
 #define BODIES (OTHERS + 1)      // four sums of concentrations, weighted: third bodies
 
 #define THREADS 64
-#ifdef REAL_IS_DOUBLE
-#define EXP2(x) EXP((x)*0.69314718055994530942)
-#define LOG2(x) (LOG(x) * 1.44269504088896340736)
-#define QUOTIENT(a, b) ((a) / (b))
-#else
 #ifdef __OPENCL_VERSION__
 #define EXP2(x) exp2(x)
 #define LOG2(x) log2(x)
 #define QUOTIENT(a, b) ((a) / (b))
+#elif defined(REAL_IS_DOUBLE)
+// Without branches, so that several go on at a time; for results within double's normal range, as rates are.
+NM_INLINE double exp2_of(double x) {
+  const double k = __nvvm_floor_d(x + 0.5), r = (x - k) * 0.69314718055994530942;
+  double p = 1.0 / 6227020800.0;
+  p = FMA(p, r, 1.0 / 479001600.0), p = FMA(p, r, 1.0 / 39916800.0), p = FMA(p, r, 1.0 / 3628800.0);
+  p = FMA(p, r, 1.0 / 362880.0), p = FMA(p, r, 1.0 / 40320.0), p = FMA(p, r, 1.0 / 5040.0);
+  p = FMA(p, r, 1.0 / 720.0), p = FMA(p, r, 1.0 / 120.0), p = FMA(p, r, 1.0 / 24.0);
+  p = FMA(p, r, 1.0 / 6.0), p = FMA(p, r, 0.5), p = FMA(p, r, 1.0), p = FMA(p, r, 1.0);
+  return p * __builtin_bit_cast(double, (long)((int)k + 1023) << 52);
+}
+#define EXP2(x) exp2_of(x)
+#define LOG2(x) (LOG(x) * 1.44269504088896340736)
+#define QUOTIENT(a, b) ((a) / (b))
 #else
-#define EXP2(x) __nvvm_ex2_approx_ftz_f(x)
-#define LOG2(x) __nvvm_lg2_approx_ftz_f(x)
 NM_INLINE float reciprocal(float x) {
   float y;
   asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
+#define EXP2(x) __nvvm_ex2_approx_ftz_f(x)
+#define LOG2(x) __nvvm_lg2_approx_ftz_f(x)
 #define QUOTIENT(a, b) ((a)*reciprocal(b))
-#endif
 #endif
 
 #define FIRST(how) ((how).x & 255)
@@ -50,7 +67,7 @@ KERNEL void MAX_THREADS(THREADS)
               GLOBAL const REAL* RESTRICT fractions, GLOBAL const REAL* RESTRICT weights,
               GLOBAL const REAL* RESTRICT gibbs, GLOBAL const int4* RESTRICT reactions,
               GLOBAL const REAL4* RESTRICT constants, GLOBAL const REAL4* RESTRICT falloff, GLOBAL REAL* RESTRICT rates,
-              GLOBAL REAL* RESTRICT formed, int n, int count, int first_falloff) {
+              GLOBAL REAL* RESTRICT formed, int n, int plain, int count, int first_falloff) {
   SHARED REAL amount_[(BODIES + 4) * THREADS];  // concentrations
   SHARED REAL energy_[(NONE + 1) * THREADS];
   SHARED REAL net_[(OTHERS + 1) * THREADS];
@@ -63,6 +80,7 @@ KERNEL void MAX_THREADS(THREADS)
   const REAL total = p / ((REAL)(8.314462618 * 1500) * T);
 
   REAL moles = 0;
+  UNROLL
   for (int s = 0; s < SPECIES; ++s) {
     const REAL y = fractions[(long)s * n + i] * weights[s];  // of one over the molar mass
     moles += y;
@@ -90,45 +108,69 @@ KERNEL void MAX_THREADS(THREADS)
   // Of standard pressure over RT: what an equilibrium constant has for each mole that a reaction loses.
   ENERGY(NONE) = LOG2((REAL)(101325 / (8.314462618 * 1500)) * inverse);
 
-  // The tables have one row more: the next reaction's comes while this one is computed.
-  int4 next_how = reactions[0];
-  REAL4 next_k = constants[0];
-  for (int r = 0; r < count; ++r) {
-    const int4 how = next_how;
-    const REAL4 k = next_k;
-    next_how = reactions[r + 1];
-    next_k = constants[r + 1];
-    const int s0 = FIRST(how), s1 = SECOND(how), s2 = THIRD(how), s3 = FOURTH(how);
-    REAL forward = FMA(k.y, L, FMA(k.z, 1 - inverse, k.x));
-    if (how.z != 0) {
-      const REAL body = AMOUNT(BODIES + how.w);
-      if (how.z == 1) {
-        forward += body;
-      } else {
-        const REAL4 low = falloff[3 * (r - first_falloff)], a = falloff[3 * (r - first_falloff) + 1];
-        const REAL reduced = FMA(low.y, L, FMA(low.z, 1 - inverse, low.x)) + body - forward;
-        const REAL mean = (1 - a.x) * EXP2(-T * a.y) + a.x * EXP2(-T * a.z) + EXP2(-a.w * inverse);
-        // Troe's formula has logarithms to base 10.
-        const REAL f = LOG2(mean) * (REAL)0.30102999566398119521;
-        const REAL x = reduced * (REAL)0.30102999566398119521 - (REAL)0.4 - (REAL)0.67 * f;
-        const REAL y = QUOTIENT(x, (REAL)0.75 - (REAL)1.27 * f - (REAL)0.14 * x);
-        forward += reduced - LOG2(1 + EXP2(reduced)) + QUOTIENT(LOG2(mean), 1 + y * y);
+  // Both ways of a reaction, whose rate constant forwards is 2 to the power of `forward`.
+#define BOTH_WAYS(how, forward, ahead, back)                                                              \
+  {                                                                                                       \
+    const int s0 = FIRST(how), s1 = SECOND(how), s2 = THIRD(how), s3 = FOURTH(how);                       \
+    const int c1 = s1 < SPECIES ? s1 : OTHERS, c3 = s3 < SPECIES ? s3 : OTHERS;                           \
+    const REAL backward = (forward) + (ENERGY(s2) + ENERGY(s3)) - (ENERGY(s0) + ENERGY(s1));              \
+    ahead = EXP2(forward) * (AMOUNT(s0) * AMOUNT(c1)), back = EXP2(backward) * (AMOUNT(s2) * AMOUNT(c3)); \
+  }
+  // Kept for later, or added up: all four at once, since the two sides have no species in common; but the two of a side
+  // may be the same.
+#define TAKE(how, ahead, back)                                                           \
+  if ((how).y >= 0) {                                                                    \
+    rates[(long)(how).y * 2 * n + i] = ahead;                                            \
+    rates[((long)(how).y * 2 + 1) * n + i] = back;                                       \
+  } else {                                                                               \
+    const int s0 = FIRST(how), s1 = SECOND(how), s2 = THIRD(how), s3 = FOURTH(how);      \
+    const int c3 = s3 < SPECIES ? s3 : OTHERS;                                           \
+    const REAL q = ahead - back, n0 = NET(s0), n1 = NET(s1), n2 = NET(s2), n3 = NET(c3); \
+    NET(s0) = n0 - q;                                                                    \
+    NET(s1) = s1 == s0 ? n0 - 2 * q : n1 - q;                                            \
+    NET(s2) = n2 + q;                                                                    \
+    NET(c3) = s3 == s2 ? n2 + 2 * q : n3 + q;                                            \
+  }
+
+  // The plain ones, BATCH at a time. What the last batch computes beyond them is not used.
+  for (int first = 0; first < plain; first += BATCH) {
+    int4 how[BATCH];
+    REAL ahead[BATCH], back[BATCH];
+    UNROLL
+    for (int j = 0; j < BATCH; ++j) how[j] = reactions[first + j];
+    UNROLL
+    for (int j = 0; j < BATCH; ++j) {
+      const REAL4 k = constants[first + j];
+      const REAL forward = FMA(k.y, L, FMA(k.z, 1 - inverse, k.x));
+      BOTH_WAYS(how[j], forward, ahead[j], back[j])
+    }
+    UNROLL
+    for (int j = 0; j < BATCH; ++j) {
+      if (first + j < plain) {
+        TAKE(how[j], ahead[j], back[j])
       }
     }
-    const REAL backward = forward + (ENERGY(s2) + ENERGY(s3)) - (ENERGY(s0) + ENERGY(s1));
-    const int c1 = s1 < SPECIES ? s1 : OTHERS, c3 = s3 < SPECIES ? s3 : OTHERS;
-    const REAL ahead = EXP2(forward) * AMOUNT(s0) * AMOUNT(c1), back = EXP2(backward) * AMOUNT(s2) * AMOUNT(c3);
-    if (how.y >= 0) {
-      rates[(long)how.y * 2 * n + i] = ahead;
-      rates[((long)how.y * 2 + 1) * n + i] = back;
+  }
+  for (int r = plain; r < count; ++r) {
+    const int4 how = reactions[r];
+    const REAL4 k = constants[r];
+    REAL forward = FMA(k.y, L, FMA(k.z, 1 - inverse, k.x));
+    const REAL body = AMOUNT(BODIES + how.w);
+    if (how.z == 1) {
+      forward += body;
     } else {
-      // All four at once: the two sides have no species in common, but the two of a side may be the same.
-      const REAL q = ahead - back, n0 = NET(s0), n1 = NET(c1), n2 = NET(s2), n3 = NET(c3);
-      NET(s0) = n0 - q;
-      NET(c1) = s1 == s0 ? n0 - 2 * q : n1 - q;
-      NET(s2) = n2 + q;
-      NET(c3) = s3 == s2 ? n2 + 2 * q : n3 + q;
+      const REAL4 low = falloff[3 * (r - first_falloff)], a = falloff[3 * (r - first_falloff) + 1];
+      const REAL reduced = FMA(low.y, L, FMA(low.z, 1 - inverse, low.x)) + body - forward;
+      const REAL mean = (1 - a.x) * EXP2(-T * a.y) + a.x * EXP2(-T * a.z) + EXP2(-a.w * inverse);
+      // Troe's formula has logarithms to base 10.
+      const REAL f = LOG2(mean) * (REAL)0.30102999566398119521;
+      const REAL x = reduced * (REAL)0.30102999566398119521 - (REAL)0.4 - (REAL)0.67 * f;
+      const REAL y = QUOTIENT(x, (REAL)0.75 - (REAL)1.27 * f - (REAL)0.14 * x);
+      forward += reduced - LOG2(1 + EXP2(reduced)) + QUOTIENT(LOG2(mean), 1 + y * y);
     }
+    REAL ahead, back;
+    BOTH_WAYS(how, forward, ahead, back)
+    TAKE(how, ahead, back)
   }
   for (int s = 0; s < SPECIES; ++s) formed[(long)s * n + i] = NET(s);
 #undef NET
@@ -138,7 +180,6 @@ KERNEL void MAX_THREADS(THREADS)
 #define THREADS 32
 #define AHEAD(r) rates[(long)(r)*2 * n + i]
 #define BACK(r) rates[((long)(r)*2 + 1) * n + i]
-#define BATCH 4  // reactions whose rates are read together
 
 // Species in quasi-steady state form as fast as they go. A reaction has at most one of them on a side, as its second or
 // fourth: their amounts x solve the linear system lost_j x_j = formed_j + sum over k of made_jk x_k. No pivoting: a
@@ -154,13 +195,14 @@ KERNEL void MAX_THREADS(THREADS) s3d_steady(GLOBAL const REAL* RESTRICT rates, G
   const int i = GLOBAL_X;
   if (i >= n) return;
   for (int j = 0; j < STEADY * (STEADY + 1); ++j) matrix_[j * THREADS + THREAD_X] = 0;
+  UNROLL
   for (int s = 0; s < SPECIES; ++s) NET(s) = formed[(long)s * n + i];
   // The last batch may reach behind the last reaction: rates and reactions have room for that, and those are none.
   for (int first = 0; first < count; first += BATCH) {
     REAL aheads[BATCH], backs[BATCH];
-#pragma unroll
+    UNROLL
     for (int j = 0; j < BATCH; ++j) aheads[j] = AHEAD(first + j), backs[j] = BACK(first + j);
-#pragma unroll
+    UNROLL
     for (int j = 0; j < BATCH; ++j) {
       if (first + j >= count) continue;
       const int4 how = reactions[first + j];
@@ -187,42 +229,42 @@ KERNEL void MAX_THREADS(THREADS) s3d_steady(GLOBAL const REAL* RESTRICT rates, G
   }
   // In registers: every index is known, once loops of fixed length are unrolled.
   REAL m[STEADY][STEADY + 1];
-#pragma unroll
+  UNROLL
   for (int j = 0; j < STEADY; ++j) {
-#pragma unroll
+    UNROLL
     for (int k = 0; k <= STEADY; ++k) m[j][k] = MATRIX(j, k);
   }
-#pragma unroll
+  UNROLL
   for (int j = 0; j < STEADY; ++j) {
     const REAL one = QUOTIENT((REAL)1, m[j][j]);
-#pragma unroll
+    UNROLL
     for (int k = 0; k <= STEADY; ++k) {
       if (k > j) m[j][k] *= one;
     }
-#pragma unroll
+    UNROLL
     for (int l = 0; l < STEADY; ++l) {
-#pragma unroll
+      UNROLL
       for (int k = 0; k <= STEADY; ++k) {
         if (l > j && k > j) m[l][k] = FMA(-m[l][j], m[j][k], m[l][k]);
       }
     }
   }
-#pragma unroll
+  UNROLL
   for (int j = STEADY - 2; j >= 0; --j) {
-#pragma unroll
+    UNROLL
     for (int k = 0; k < STEADY; ++k) {
       if (k > j) m[j][STEADY] = FMA(-m[j][k], m[k][STEADY], m[j][STEADY]);
     }
   }
-#pragma unroll
+  UNROLL
   for (int j = 0; j < STEADY; ++j) X(j) = m[j][STEADY];
   X(STEADY) = 1;
 
   for (int first = 0; first < count; first += BATCH) {
     REAL aheads[BATCH], backs[BATCH];
-#pragma unroll
+    UNROLL
     for (int j = 0; j < BATCH; ++j) aheads[j] = AHEAD(first + j), backs[j] = BACK(first + j);
-#pragma unroll
+    UNROLL
     for (int j = 0; j < BATCH; ++j) {
       if (first + j >= count) continue;
       const int4 how = reactions[first + j];

@@ -106,12 +106,14 @@ Mechanism make_mechanism() {
     }
   }
   std::stable_sort(m.reactions.begin(), m.reactions.end(), [](const Reaction& a, const Reaction& b) {
-    const auto rank = [](const Reaction& r) { return 2 * (r.kind == Kind::falloff) - r.steady(); };
+    const auto rank = [](const Reaction& r) {
+      return 2 * static_cast<int>(r.kind) - (r.kind == Kind::plain && r.steady());
+    };
     return rank(a) < rank(b);
   });
-  // Fall-off last, whatever its species: those that are steady and not fall-off come first.
   for (const Reaction& reaction : m.reactions) {
     m.steady += reaction.steady();
+    m.plain += reaction.kind == Kind::plain;
     m.first_falloff += reaction.kind != Kind::falloff;
   }
   for (auto& a : m.gibbs) {

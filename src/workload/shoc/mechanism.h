@@ -44,9 +44,9 @@ struct Reaction {
 };
 
 struct Mechanism {
-  // Reactions with species in quasi-steady state first, those with fall-off last.
+  // Plain ones first, those with fall-off last; among plain ones, those with species in quasi-steady state first.
   std::vector<Reaction> reactions;
-  int steady = 0, first_falloff = 0;
+  int steady = 0, plain = 0, first_falloff = 0;  // `steady` counts them all
   // g/RT = a0 + a1 ln t + a2 t + a3 t^2 + a4 t^3 + a5 t^4 + a6 / t, t = T / 1500 K: NASA's polynomial, gathered by
   // powers.
   std::array<std::array<double, 7>, kNone> gibbs;

@@ -44,9 +44,9 @@ struct Tables {
         falloff.push_back(static_cast<T>(value));
       }
     }
-    // One row more, which is read ahead of its time and not used.
-    reactions.insert(reactions.end(), 4, 0);
-    constants.insert(constants.end(), 4, T{0});
+    // Rows that a batch may read behind the last one, and not use.
+    reactions.insert(reactions.end(), 4 * 3, 0);
+    constants.insert(constants.end(), 4 * 3, T{0});
   }
 
   // activation (1 - 1 / t), in the exponent of 2.
@@ -101,7 +101,7 @@ void rates_of(Run& run, const Mechanism& m, const char* variant, const std::stri
   const auto launch = [&] {
     device.launch(rates, {static_cast<uint32_t>((n + kThreads - 1) / kThreads)}, {kThreads}, device_temperature,
                   device_pressure, device_fractions, weights, gibbs, reactions, constants, falloff, scratch,
-                  device_formed, count, kReactions, m.first_falloff);
+                  device_formed, count, m.plain, kReactions, m.first_falloff);
     device.launch(solve, {static_cast<uint32_t>((n + kSolveThreads - 1) / kSolveThreads)}, {kSolveThreads}, scratch,
                   steady, device_formed, count, m.steady);
   };
