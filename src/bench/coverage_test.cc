@@ -187,7 +187,7 @@ TEST(Coverage, geometric_mean_and_maximum_of_a_level) {
   for (const Case& each : kCases) {
     if (each.pairs != kPairs || each.bootstrap == 85) continue;  // three kinds of noise are enough, for time's sake
     Random random(42);
-    constexpr size_t kExperiments = 2'500;
+    constexpr size_t kExperiments = 2'000;
     size_t covered = 0, bootstrap = 0, maximum = 0;
     for (size_t i = 0; i < kExperiments; ++i) {
       measure(file, each.noise, random);
