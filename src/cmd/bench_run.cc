@@ -100,6 +100,9 @@ int bench_run_verb(const Args& args) {
     return run.status != bench::Status::ok && run.status != bench::Status::skipped;
   });
   if (bad > 0) return fail(fmt::format("{} of {} runs failed.", bad, measured->file.runs.size()));
+  const bool nothing = std::all_of(measured->file.runs.begin(), measured->file.runs.end(),
+                                   [](const bench::Run& run) { return run.samples.empty(); });
+  if (nothing) return fail("Nothing was measured: none of these programs can run here, for the reasons above.");
   return 0;
 }
 
