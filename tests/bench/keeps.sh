@@ -63,7 +63,7 @@ contains "a failed run keeps its samples" '"metric":"rate"' "$(cat "$SCRATCH/f.j
 python3 - "$BIN/nearmetal" "$FAKE" <<'END'
 import os, pty, re, subprocess, sys
 ours, theirs = pty.openpty()
-args = [sys.argv[1], "bench", "compare", "--workload", sys.argv[2], "native", "same=env A=b", "--pairs", "3"]
+args = [sys.argv[1], "bench", "compare", "--workload", sys.argv[2], "native", "same=env A=b", "--pairs", "30"]
 process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=theirs, stdin=subprocess.DEVNULL)
 os.close(theirs)
 out = process.stdout.read()
@@ -76,11 +76,11 @@ except OSError:
 assert process.wait() == 0, (out, seen)
 lines = seen.split(b"\r\x1b[K")
 assert len(lines) >= 3 and b"\n" not in seen, seen
-assert re.fullmatch(rb"\[1/60\] native: Alpha \(cuda\)", lines[1]), lines
+assert re.fullmatch(rb"\[1/465\] native: Alpha \(cuda\)", lines[1]), lines
 assert any(re.search(rb"s left$", line) for line in lines), lines
 assert lines[-1] == b"", lines
 print("ok: on a terminal one line, drawn anew, and taken away")
 plain = subprocess.run(args, capture_output=True, text=True)
-assert plain.returncode == 0 and plain.stderr.startswith("[1/60] native: Alpha (cuda)\n") and "\x1b" not in plain.stderr, plain
+assert plain.returncode == 0 and plain.stderr.startswith("[1/465] native: Alpha (cuda)\n") and "\x1b" not in plain.stderr, plain
 print("ok: elsewhere plain lines")
 END
