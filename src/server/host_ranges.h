@@ -16,8 +16,8 @@ class HostRanges {
   HostRanges(const HostRanges&) = delete;
   ~HostRanges();
 
-  // Maps `memory` at exactly `address` and registers it. ALREADY_MAPPED: the address is taken here.
-  CUresult share(uint64_t address, uint64_t size, Fd memory, CUcontext context, CUdeviceptr* device_pointer);
+  // Maps `memory`, from `offset` on, at exactly `address` and registers it. ALREADY_MAPPED: the address is taken here.
+  CUresult share(uint64_t address, uint64_t size, uint64_t offset, Fd memory, CUcontext context, CUdeviceptr* device_pointer);
   // A copy of the worker's own: at `address` if `exact`, else wherever there is room.
   CUresult mirror(uint64_t address, uint64_t size, bool exact, CUcontext context, CUdeviceptr* device_pointer);
   CUresult release(uint64_t address);
