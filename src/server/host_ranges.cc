@@ -95,6 +95,7 @@ void HostRanges::forget(CUcontext context) {
       ++it;
       continue;
     }
+    // The driver has forgotten it with its context; if the context would not go, it has to here.
     driver_.cuMemHostUnregister(it->second.here);
     munmap(it->second.here, it->second.mapped);
     total_ -= it->second.size;

@@ -10,7 +10,7 @@ namespace {
 
 // NM_SEEDS: from, and how many.
 TEST(Failure, AClientThatGoesInTheMiddleOfCapturesEndsItsSessionOnly) {
-  unsigned from = 0, count = 12;
+  unsigned from = 0, count = 60;
   if (const char* wish = getenv("NM_SEEDS")) sscanf(wish, "%u %u", &from, &count);
   Server server;
   for (unsigned seed = from; seed < from + count; seed++) {
