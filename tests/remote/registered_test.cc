@@ -19,9 +19,10 @@ namespace {
 
 constexpr size_t kPage = 4096;
 
-bool on_one_host() {
-  const char* server = getenv("NEARMETAL_SERVER");
-  return server && strncmp(server, "unix:", 5) == 0;
+// Else memory is mirrored.
+bool moves() {
+  const char *server = getenv("NEARMETAL_SERVER"), *how = getenv("NEARMETAL_REGISTER");
+  return server && strncmp(server, "unix:", 5) == 0 && !(how && strcmp(how, "mirror") == 0);
 }
 
 // True if the pages at `p` are shared with another process, as far as the kernel is concerned.
@@ -97,8 +98,8 @@ TEST_F(Registered, PagesAreSharedWhileTheyAreRegistered) {
     uint8_t* p = map(size);
     fill_with(p, size, 1);
     OK(cuMemHostRegister_v2(p, size, 0));
-    EXPECT_EQ(on_one_host(), is_shared(p));
-    EXPECT_EQ(on_one_host(), is_shared(p + size - 1));
+    EXPECT_EQ(moves(), is_shared(p));
+    EXPECT_EQ(moves(), is_shared(p + size - 1));
     for (size_t i = 0; i < size; i++) ASSERT_EQ(pattern(i + 1), p[i]) << i;
     round_trip(p, size);
     fill_with(p, size, 2);
@@ -110,7 +111,7 @@ TEST_F(Registered, PagesAreSharedWhileTheyAreRegistered) {
 }
 
 TEST_F(Registered, AKernelSeesWritesDuringItsRunAndTheProgramTheKernels) {
-  if (!on_one_host()) GTEST_SKIP() << "large mirrors meet at launches and waits";
+  if (!moves()) GTEST_SKIP() << "large mirrors meet at launches and waits";
   constexpr size_t kSize = 4 << 20;
   auto* words = reinterpret_cast<uint32_t*>(map(kSize));
   constexpr size_t kLast = kSize / 4 - 1;
@@ -130,7 +131,7 @@ TEST_F(Registered, AKernelSeesWritesDuringItsRunAndTheProgramTheKernels) {
 }
 
 TEST_F(Registered, ACopyThatWaitsInAStreamReadsWhatIsThereWhenItRuns) {
-  if (!on_one_host()) GTEST_SKIP() << "a mirror's bytes are taken when the copy is asked for";
+  if (!moves()) GTEST_SKIP() << "a mirror's bytes are taken when the copy is asked for";
   uint8_t* p = map(16 * kPage);
   OK(cuMemHostRegister_v2(p, 16 * kPage, 0));
   CUdeviceptr there;
@@ -152,7 +153,7 @@ TEST_F(Registered, ABlockOfMallocWithPartialPagesAtBothEnds) {
   ASSERT_NE(0u, reinterpret_cast<uintptr_t>(p) % kPage);
   OK(cuMemHostRegister_v2(p, kSize, 0));
 #ifndef __SANITIZE_ADDRESS__
-  EXPECT_EQ(on_one_host(), is_shared(p));
+  EXPECT_EQ(moves(), is_shared(p));
 #endif
   round_trip(p, kSize);
   fill_with(p, kSize, 3);
@@ -275,7 +276,7 @@ TEST_F(Registered, AForkedChildHasACopyOfItsOwn) {
   int status = -1;
   ASSERT_EQ(child, waitpid(child, &status, 0));
   EXPECT_EQ(0, status);
-  EXPECT_EQ(on_one_host(), is_shared(p)) << "the parent goes on as before";
+  EXPECT_EQ(moves(), is_shared(p)) << "the parent goes on as before";
   OK(cuMemHostUnregister(p));
   for (int fd : {go[0], go[1], done[0]}) close(fd);
   munmap(p, kSize);
@@ -319,7 +320,7 @@ TEST_F(Registered, AfterwardsItIsOrdinaryMemory) {
 }
 
 TEST_F(Registered, TheProgramMovesItWhileItIsRegistered) {
-  if (!on_one_host()) GTEST_SKIP() << "a mirror is read where it was registered";
+  if (!moves()) GTEST_SKIP() << "a mirror is read where it was registered";
   constexpr size_t kSize = 32 * kPage;
   uint8_t* p = map(kSize);
   fill_with(p, kSize, 1);
@@ -337,7 +338,7 @@ TEST_F(Registered, TheProgramMovesItWhileItIsRegistered) {
 }
 
 TEST_F(Registered, SomethingElseLiesThereWhenItIsUnregistered) {
-  if (!on_one_host()) GTEST_SKIP() << "a mirror is read where it was registered";
+  if (!moves()) GTEST_SKIP() << "a mirror is read where it was registered";
   constexpr size_t kSize = 8 * kPage;
   uint8_t* p = map(kSize);
   memset(p, 1, kSize);
@@ -356,7 +357,7 @@ TEST_F(Registered, AgainAndAgain) {
   uint8_t* p = map(kSize);
   for (uint8_t round = 1; round <= 100; round++) {
     OK(cuMemHostRegister_v2(p, kSize, 0));
-    ASSERT_EQ(on_one_host(), is_shared(p)) << int{round};
+    ASSERT_EQ(moves(), is_shared(p)) << int{round};
     OK(cuMemsetD8_v2(device_pointer(p), round, kSize));
     OK(cuCtxSynchronize());
     OK(cuMemHostUnregister(p));
@@ -391,7 +392,7 @@ TEST_F(Registered, MemoryOfAFileThatIsSharedAlready) {
   EXPECT_EQ(0x5a, other[100]);
   other[kSize / 2] = 3;
   EXPECT_EQ(3, p[kSize / 2]);
-  if (on_one_host()) {  // and not only at waits
+  if (moves()) {  // and not only at waits
     OK(cuMemsetD8Async(device_pointer(p + 100), 9, 1, stream_));
     while (__atomic_load_n(&other[100], __ATOMIC_ACQUIRE) != 9) usleep(100);
   }
