@@ -5,6 +5,7 @@
 
 #include "client/client.h"
 #include "client/context.h"
+#include "client/graph_slots.h"
 #include "client/host_memory.h"
 #include "client/memory.h"
 #include "client/program_pages.h"
@@ -47,6 +48,8 @@ bool share_by_moving(const Pages& pages, unsigned flags) {
 bool share_registered(uint64_t address, uint64_t size, unsigned flags) {
   const char* how = getenv("NEARMETAL_REGISTER");
   if (!Client::get()->channel().shares_memory() || (how && strcmp(how, "mirror") == 0)) return false;
+  // Graphs that were made before write there what the server pushes, out of turn with what the device would write.
+  if (have_graph_slots(reinterpret_cast<void*>(address), size)) return false;
   const uint64_t first = address & ~(kPage - 1);
   const Pages pages{first, ((address + size + kPage - 1) & ~(kPage - 1)) - first};
   if (auto file = shared_file(pages)) return share(pages, file->fd.get(), file->offset, flags);

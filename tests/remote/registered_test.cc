@@ -419,6 +419,34 @@ TEST_F(Registered, MemoryThatIsOnlyRead) {
   munmap(p, 4 * kPage);
 }
 
+// The graph's copy goes by way of a slot; what comes later goes the same way, so that the two do not pass one another.
+TEST_F(Registered, AGraphThatWasMadeBeforeSeesWhatCopiesBring) {
+  constexpr size_t kSize = 16 * kPage;
+  uint8_t* p = map(kSize);
+  CUdeviceptr from, to;
+  OK(cuMemAlloc_v2(&from, kSize));
+  OK(cuMemAlloc_v2(&to, kSize));
+  CUgraph graph;
+  CUgraphExec exec;
+  OK(cuStreamBeginCapture_v2(stream_, CU_STREAM_CAPTURE_MODE_RELAXED));
+  OK(cuMemcpyHtoDAsync_v2(to, p, kSize, stream_));
+  OK(cuStreamEndCapture(stream_, &graph));
+  OK(cuGraphInstantiateWithFlags(&exec, graph, 0));
+  OK(cuMemHostRegister_v2(p, kSize, 0));
+  for (uint8_t round = 1; round <= 30; round++) {
+    OK(cuMemsetD8Async(from, round, kSize, stream_));
+    OK(cuMemcpyDtoHAsync_v2(p, from, kSize, stream_));
+    OK(cuGraphLaunch(exec, stream_));
+    OK(cuStreamSynchronize(stream_));
+    ASSERT_EQ(round, read<uint8_t>(to, kSize).back());
+    ASSERT_EQ(round, p[kSize - 1]);
+  }
+  OK(cuGraphExecDestroy(exec));
+  OK(cuGraphDestroy(graph));
+  OK(cuMemHostUnregister(p));
+  munmap(p, kSize);
+}
+
 // No write is lost while pages are moved and given back: not of other threads, not of system calls, not of signal
 // handlers.
 TEST_F(Registered, ThreadsWriteMeanwhile) {
