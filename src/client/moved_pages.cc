@@ -77,7 +77,9 @@ void before_fork() {
   State& s = state();
   s.mutex.lock();
   s.pieces = pieces_of(0, kFileSize);
-  if (!s.pieces.empty() && pipe2(s.done, O_CLOEXEC) != 0) s.done[0] = s.done[1] = -1;
+  if (s.pieces.empty() || pipe2(s.done, O_CLOEXEC) == 0) return;
+  s.done[0] = s.done[1] = -1;
+  s.pieces.clear();  // the parent could not wait, and copies might be of what it writes later: rather none
 }
 
 void forget_fork(State& s) {

@@ -55,26 +55,33 @@ bool locks_memory() {
   return !locked || strtoull(locked + strlen("\nVmLck:"), nullptr, 10) != 0;
 }
 
-bool is_file_of(const Fd& fd, const Area& a) {
+bool is_of(const struct stat& st, const Area& a) {
+  return S_ISREG(st.st_mode) && st.st_dev == a.device && st.st_ino == a.inode;
+}
+
+// Memory and nothing else: what is written there goes to no disk.
+bool is_memory_to_write(const Fd& fd, const Area& a) {
   struct stat st;
   struct statfs fs;
-  return fd && fstat(fd.get(), &st) == 0 && st.st_dev == a.device && st.st_ino == a.inode &&
-         (fcntl(fd.get(), F_GETFL) & O_ACCMODE) == O_RDWR && fstatfs(fd.get(), &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+  return fd && fstat(fd.get(), &st) == 0 && is_of(st, a) && (fcntl(fd.get(), F_GETFL) & O_ACCMODE) == O_RDWR &&
+         fstatfs(fd.get(), &fs) == 0 && fs.f_type == TMPFS_MAGIC;
 }
 
 // By its name, or by a descriptor that the program still has of it.
 Fd open_file_of(const Area& a, const std::string& name) {
-  if (!name.empty() && name[0] == '/') {
-    Fd fd(::open(name.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-    if (is_file_of(fd, a)) return fd;
+  struct stat st;
+  if (name.starts_with('/') && lstat(name.c_str(), &st) == 0 && is_of(st, a)) {
+    Fd fd(::open(name.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    if (is_memory_to_write(fd, a)) return fd;
   }
   DIR* all = opendir("/proc/self/fd");
   if (!all) return {};
   Fd found;
   while (const dirent* entry = readdir(all)) {
-    if (entry->d_name[0] == '.') continue;
-    Fd fd(fcntl(atoi(entry->d_name), F_DUPFD_CLOEXEC, 0));
-    if (!is_file_of(fd, a)) continue;
+    const int number = atoi(entry->d_name);
+    if (entry->d_name[0] == '.' || fstat(number, &st) != 0 || !is_of(st, a)) continue;
+    Fd fd(fcntl(number, F_DUPFD_CLOEXEC, 0));
+    if (!is_memory_to_write(fd, a)) continue;
     found = std::move(fd);
     break;
   }

@@ -405,6 +405,26 @@ TEST_F(Registered, MemoryOfAFileThatIsSharedAlready) {
   close(file);
 }
 
+TEST_F(Registered, MemoryOfAFileThatIsOnlyFoundByItsName) {
+  const std::string name = "/nearmetal-test-" + std::to_string(getpid());
+  const int file = shm_open(name.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600);
+  if (file < 0 || ftruncate(file, 16 * kPage) != 0) GTEST_SKIP() << "no /dev/shm";
+  void* p = mmap(nullptr, 16 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  auto* other = static_cast<uint8_t*>(mmap(nullptr, 16 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+  close(file);
+  OK(cuMemHostRegister_v2(p, 16 * kPage, 0));
+  if (moves()) {
+    OK(cuMemsetD8Async(device_pointer(p), 9, 1, stream_));
+    while (__atomic_load_n(&other[0], __ATOMIC_ACQUIRE) != 9) usleep(100);
+  }
+  round_trip(static_cast<uint8_t*>(p), 16 * kPage);
+  EXPECT_EQ(0x5a, other[16 * kPage - 1]);
+  OK(cuMemHostUnregister(p));
+  munmap(p, 16 * kPage);
+  munmap(other, 16 * kPage);
+  shm_unlink(name.c_str());
+}
+
 TEST_F(Registered, MemoryThatIsOnlyRead) {
   uint8_t* p = map(4 * kPage);
   fill_with(p, 4 * kPage, 1);
