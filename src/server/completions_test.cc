@@ -91,13 +91,13 @@ TEST_F(CompletionsTest, BytesAreSentBeforeNewsOfWhatWaitedForThem) {
   g.busy = {kA, kB};
   ASSERT_EQ(completions_.after(kOne, kA, note("news"), Completions::Brings::news), CUDA_SUCCESS);
   ASSERT_EQ(completions_.after(kOne, kB, note("bytes")), CUDA_SUCCESS);
-  // The newer one is asked, then finishes and lets the older one finish, then the older one is asked.
+  // The newer one finishes when it has been asked, and lets the older one finish.
   driver_.cuEventQuery = [](CUevent event) {
     const bool busy = g.busy.count(g.behind[event]);
     if (g.behind[event] == kB) g.busy = {};
     return busy ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS;
   };
-  EXPECT_TRUE(completions_.progress());
+  EXPECT_TRUE(drains());
   EXPECT_EQ(told_, "bytes news ");
 }
 
@@ -109,7 +109,7 @@ TEST_F(CompletionsTest, BytesKeepTheirOrderHoweverTheyAreFound) {
   completions_.when_idle(kOne, {kA}, note("news"), Completions::Brings::news);
   ASSERT_EQ(completions_.after(kOne, kB, note("5")), CUDA_SUCCESS);
   g.busy = {};
-  EXPECT_TRUE(completions_.progress());
+  EXPECT_TRUE(drains());
   EXPECT_EQ(told_, "1 2 3 4 5 news ");
 }
 
