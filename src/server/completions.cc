@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace nm::server {
@@ -37,6 +38,7 @@ CUresult Completions::after(CUcontext context, CUstream stream, Done done) {
   CUevent event;
   if (CUresult e = record(context, stream, &event)) return e;
   waiting_.push_back({context, {event}, true, std::move(done), {}});
+  waiting_.back().behind = stream;
   return CUDA_SUCCESS;
 }
 
@@ -99,31 +101,54 @@ CUresult Completions::after_event(CUcontext context, CUevent event, Done done) {
   return CUDA_SUCCESS;
 }
 
+void Completions::retire(CUstream stream) {
+  for (Waiting& w : waiting_) {
+    if (w.behind == stream) w.behind.reset();
+  }
+}
+
+bool Completions::is_held(const Waiting& w) const {
+  return w.behind && std::find(held_.begin(), held_.end(), std::pair(w.context, *w.behind)) != held_.end();
+}
+
 bool Completions::progress() {
-  // Newest first: what came before something finished in its stream is then seen as finished, too, and told first.
+  // In a stream nothing is over before what came before it, so only the oldest is asked. Streams wait for one another,
+  // too: something that is over may come after something that was not when it was asked. All are asked again until none
+  // has more to say, so that what came first is told first.
+  bool any = false;
+  for (bool more = true; more;) {
+    more = false;
+    held_.clear();
+    for (Waiting& w : waiting_) {
+      if (w.result != CUDA_ERROR_NOT_READY || is_held(w)) continue;
+      enter_(w.context);
+      if ((w.result = ask(w)) != CUDA_ERROR_NOT_READY)
+        any = more = true;
+      else if (w.behind)
+        held_.emplace_back(w.context, *w.behind);
+    }
+  }
+  if (!any) return false;
   struct Finished {
     Done done;
     CUresult result;
     bool settled;
   };
   std::vector<Finished> finished;
-  for (size_t i = waiting_.size(); i-- > 0;) {
-    Waiting& w = waiting_[i];
-    enter_(w.context);
-    CUresult result = ask(w);
-    if (result == CUDA_ERROR_NOT_READY) continue;
-    finished.push_back({std::move(w.done), result, w.settled});
-    waiting_.erase(waiting_.begin() + static_cast<long>(i));
-  }
+  std::erase_if(waiting_, [&](Waiting& w) {
+    if (w.result == CUDA_ERROR_NOT_READY) return false;
+    finished.push_back({std::move(w.done), w.result, w.settled});
+    return true;
+  });
   // `done` may hand work to the driver or arrange for something new, and may ask for progress itself.
-  if (!finished.empty()) settle();
-  for (auto it = finished.rbegin(); it != finished.rend(); ++it) {
+  settle();
+  for (Finished& f : finished) {
     // With others behind it, `done` may not be the first to hand something to the driver.
-    idle_ = !it->settled && finished.size() == 1;
-    it->done(it->result);
+    idle_ = !f.settled && finished.size() == 1;
+    f.done(f.result);
   }
   idle_ = false;
-  return !finished.empty();
+  return true;
 }
 
 void Completions::drain() {

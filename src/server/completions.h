@@ -4,6 +4,8 @@
 
 #include <functional>
 #include <map>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "cuda_abi.h"
@@ -37,8 +39,10 @@ class Completions {
   CUresult record(CUcontext context, CUstream stream, CUevent* out);
   CUresult after_event(CUcontext context, CUevent event, Done done);
 
-  // Completes what has finished; true if anything did.
+  // Completes what has finished; true if anything did. Costs a question for each stream, however much waits in it.
   bool progress();
+  // `stream` is being destroyed: another one may get its address, and what waits in this one is not before that one's.
+  void retire(CUstream stream);
   bool empty() const { return waiting_.empty(); }
   // Blocks until nothing is left.
   void drain();
@@ -54,7 +58,10 @@ class Completions {
     std::vector<CUstream> streams;  // asked directly, until they are settled
     bool settled = true;
     CUresult failed = CUDA_SUCCESS;
+    std::optional<CUstream> behind = {};  // its one event lies in this stream, in the order of waiting_
+    CUresult result = CUDA_ERROR_NOT_READY;
   };
+  bool is_held(const Waiting& w) const;
   void settle_all();
   CUresult ask(Waiting& w);
   CUresult ask_driver(Waiting& w);
@@ -64,6 +71,7 @@ class Completions {
   const DriverTable& driver_;
   std::function<void(CUcontext)> enter_;
   std::vector<Waiting> waiting_;
+  std::vector<std::pair<CUcontext, CUstream>> held_;  // whose oldest event has not come to pass
   bool unsettled_ = false, idle_ = false;
   std::map<CUcontext, std::vector<CUevent>> spare_;
 };

@@ -8,7 +8,8 @@ namespace nm::server {
 namespace {
 
 constexpr size_t kBuffer = 2 * wire::kMaxRecord;  // bytes received and not yet consumed
-constexpr size_t kAtOnce = 64 << 10;  // read ahead of the handlers, while it is still in the nearest cache
+constexpr size_t kAtOnce =
+    16 << 10;  // read ahead of the handlers: half of the nearest cache, which is the driver's, too
 constexpr uint64_t kMaxQueued = 8ull << 30;  // replies that nobody reads
 
 }  // namespace
@@ -34,9 +35,9 @@ bool Connection::receive(void* to, uint64_t capacity, bool block, uint64_t* got)
   }
 }
 
-// Makes at least `needed` bytes contiguous in the buffer if they have arrived; false only at the end of the stream.
+// Makes at least `needed` bytes, of which some are missing, contiguous in the buffer if they have arrived; false only
+// at the end of the stream.
 bool Connection::fill(uint64_t needed) {
-  if (end_ - at_ >= needed) return true;
   if (at_ == end_) at_ = end_ = 0;  // the same bytes again: they are in the cache
   if (at_ + needed > kBuffer || at_ > kBuffer / 2) {
     memmove(in_.get(), in_.get() + at_, end_ - at_);
@@ -51,16 +52,20 @@ bool Connection::fill(uint64_t needed) {
 }
 
 Connection::Next Connection::next(wire::RecordHeader* header, std::span<const uint8_t>* body) {
-  if (!fill(sizeof *header)) return Next::closed;
-  if (end_ - at_ < sizeof *header) return Next::nothing;
+  if (end_ - at_ < sizeof *header) {
+    if (!fill(sizeof *header)) return Next::closed;
+    if (end_ - at_ < sizeof *header) return Next::nothing;
+  }
   memcpy(header, in_.get() + at_, sizeof *header);
   if (header->size < sizeof *header || header->size > wire::kMaxRecord || header->bulk > wire::kMaxBulk ||
       header->fds > wire::kMaxFds) {
     closed_ = true;
     return Next::closed;
   }
-  if (!fill(header->size)) return Next::closed;
-  if (end_ - at_ < header->size) return Next::nothing;
+  if (end_ - at_ < header->size) {
+    if (!fill(header->size)) return Next::closed;
+    if (end_ - at_ < header->size) return Next::nothing;
+  }
   *body = {in_.get() + at_ + sizeof *header, header->size - sizeof *header};
   at_ += header->size;
   return Next::record;

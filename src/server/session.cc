@@ -97,14 +97,13 @@ void Session::run() {
     driver_.cuThreadExchangeStreamCaptureMode(&relaxed);
   }
   for (;;) {
-    wire::RecordHeader header;
     std::span<const uint8_t> body;
     bool worked = false;
     for (int i = 0; i < 64; i++) {
-      auto next = connection_.next(&header, &body);
+      auto next = connection_.next(&record_, &body);
       if (next == Connection::Next::closed) return;
       if (next == Connection::Next::nothing) break;
-      if (!handle_one(header, body)) return;
+      if (!handle_one(body)) return;
       worked = true;
     }
     const bool called = worked;
@@ -129,16 +128,17 @@ void Session::run() {
   }
 }
 
-bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8_t> body) {
-  record_ = header;
+// A stream of launches is as fast as this and the driver are, so it does for all records only what all need.
+bool Session::handle_one(std::span<const uint8_t> body) {
+  const wire::RecordHeader& header = record_;
   meter_.arrived(header);
   bulk_left_ = header.bulk;
   reply_fd_ = -1;
   named_stream_ = nullptr;
   transfer_taken_ = false;
   completions_.settle();
-  Handler handler = handler_of(header.op);
-  if (!handler || (needs_reply(header.op) && header.sequence == 0)) return false;
+  const Operation* operation = operation_of(header.op);
+  if (!operation || (operation->needs_reply && header.sequence == 0)) return false;
 
   CUresult result = CUDA_SUCCESS;
   // A context that is not there (a primary one that nobody retained yet, say) is none: the driver answers as it would.
@@ -155,7 +155,7 @@ bool Session::handle_one(const wire::RecordHeader& header, std::span<const uint8
                      driver_.cuThreadExchangeStreamCaptureMode(&mode) == CUDA_SUCCESS;
     wire::Reader in(body);
     wire::Writer out(reply_body_);
-    outcome = handler(*this, in, out, &result);
+    outcome = operation->handle(*this, in, out, &result);
     if (exchanged) driver_.cuThreadExchangeStreamCaptureMode(&mode);
   }
   // These change what is current behind our back, or what the current context is.
@@ -250,6 +250,7 @@ bool Session::function_of(uint64_t handle, CUfunction* out) {
 }
 
 void Session::retire_stream(CUstream stream) {
+  completions_.retire(stream);
   CUevent event;
   if (streams_.retire(stream) && completions_.record(current_, stream, &event) == CUDA_SUCCESS) {
     streams_.left_behind(current_, event);

@@ -94,6 +94,16 @@ struct Bench {
     void* params[] = {&buffer, &n};
     CU(cuLaunchKernel, f, 1, 1, 1, 32, 1, 1, 0, stream, params, nullptr);
   }
+  // The same with its parameters packed, as the worker launches.
+  void launch_packed(CUfunction f) {
+    struct {
+      CUdeviceptr p;
+      unsigned n;
+    } packed = {buffer, 1};
+    size_t size = 12;
+    void* extra[] = {reinterpret_cast<void*>(1), &packed, reinterpret_cast<void*>(2), &size, nullptr};
+    CU(cuLaunchKernel, f, 1, 1, 1, 32, 1, 1, 0, stream, nullptr, extra);
+  }
   void sync() { CU(cuStreamSynchronize, stream); }
   unsigned value() {
     unsigned v;
@@ -117,6 +127,13 @@ struct Bench {
       sync();
       double start = now_us();
       for (int i = 0; i < n; i++) launch(nothing);
+      sync();
+      return (now_us() - start) / n;
+    });
+    report("launch_stream_packed", "us", [&] {
+      sync();
+      double start = now_us();
+      for (int i = 0; i < n; i++) launch_packed(nothing);
       sync();
       return (now_us() - start) / n;
     });
