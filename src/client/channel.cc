@@ -27,6 +27,7 @@ constexpr size_t kFlushBytes = 128 << 10;  // more than this is sent by the thre
 constexpr size_t kInlineBulk = 64 << 10;   // bulk up to this size is gathered with the records
 constexpr size_t kReceiveBuffer = 256 << 10;
 constexpr long kFlushPeriodNs = 20'000;
+constexpr uint64_t kWakeUs = 30;  // from the end of a sleep until a thread runs, where its core had nothing to do
 constexpr int kIdlePeriods = 50;  // then the flusher sleeps until somebody posts
 constexpr Millis kConnectTimeout{5'000};
 constexpr timeval kWelcomePatience{60, 0};  // a cold worker may have to initialise a driver first
@@ -369,6 +370,14 @@ void Channel::wait(Pending* pending) {
   }
 }
 
+// The program's thread sleeps up to 50 us longer than it is told, and would be late for the answer.
+void Channel::sleep_precisely(int64_t microseconds) {
+  const int slack = prctl(PR_GET_TIMERSLACK);
+  prctl(PR_SET_TIMERSLACK, 1'000ul);
+  stream_->wait(wire::Stream::kReadable, microseconds);
+  if (slack > 0) prctl(PR_SET_TIMERSLACK, static_cast<unsigned long>(slack));
+}
+
 bool Channel::receive_some(void* data, uint64_t capacity, uint64_t* got) {
   uint64_t give_up = 0;
   for (;;) {
@@ -384,8 +393,8 @@ bool Channel::receive_some(void* data, uint64_t capacity, uint64_t* got) {
     const uint64_t now = now_us();
     if (!give_up) {
       const uint64_t quickest = quickest_us_.load(std::memory_order_relaxed), spin = static_cast<uint64_t>(spin_us_);
-      const bool is_far = quickest > 2 * spin;
-      if (is_far) stream_->wait(wire::Stream::kReadable, static_cast<int64_t>(quickest - spin));
+      const bool is_far = quickest > 2 * spin + kWakeUs;
+      if (is_far) sleep_precisely(static_cast<int64_t>(quickest - spin - kWakeUs));
       give_up = now + (is_far ? quickest : 0) + spin;
     } else if (now >= give_up) {
       stream_->wait(wire::Stream::kReadable, -1);

@@ -90,6 +90,7 @@ class Channel {
   bool send_all(std::span<iovec> parts, int fd);
   bool read_exact(void* data, uint64_t size);
   bool receive_some(void* data, uint64_t capacity, uint64_t* got);
+  void sleep_precisely(int64_t microseconds);  // or until something comes
   bool ended();
   bool read_message();
   void wait(Pending* pending);

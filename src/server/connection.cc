@@ -8,13 +8,18 @@ namespace nm::server {
 namespace {
 
 constexpr size_t kBuffer = 2 * wire::kMaxRecord;  // bytes received and not yet consumed
-constexpr size_t kAtOnce =
-    16 << 10;  // read ahead of the handlers: half of the nearest cache, which is the driver's, too
+// Read ahead of the handlers. Where that costs no system call a little at a time: a ring has the next bytes brought
+// here meanwhile, and the driver needs the cache, too.
+constexpr size_t kAtOnce = 64 << 10, kAtOnceFromRing = 1 << 10;
+constexpr size_t kCheapToMove = 512;
 constexpr uint64_t kMaxQueued = 8ull << 30;  // replies that nobody reads
 
 }  // namespace
 
-Connection::Connection(std::unique_ptr<wire::Stream> stream) : stream_(std::move(stream)), in_(new uint8_t[kBuffer]) {}
+Connection::Connection(std::unique_ptr<wire::Stream> stream)
+    : stream_(std::move(stream)),
+      at_once_(stream_->writes_directly() ? kAtOnceFromRing : kAtOnce),
+      in_(new uint8_t[kBuffer]) {}
 
 bool Connection::receive(void* to, uint64_t capacity, bool block, uint64_t* got) {
   *got = 0;
@@ -38,14 +43,14 @@ bool Connection::receive(void* to, uint64_t capacity, bool block, uint64_t* got)
 // Makes at least `needed` bytes, of which some are missing, contiguous in the buffer if they have arrived; false only
 // at the end of the stream.
 bool Connection::fill(uint64_t needed) {
-  if (at_ == end_) at_ = end_ = 0;  // the same bytes again: they are in the cache
-  if (at_ + needed > kBuffer || at_ > kBuffer / 2) {
+  // The same memory again, for it is in the cache: what is left of a record is little, mostly.
+  if (end_ - at_ <= kCheapToMove || at_ + needed > kBuffer || at_ > kBuffer / 2) {
     memmove(in_.get(), in_.get() + at_, end_ - at_);
     end_ -= at_;
     at_ = 0;
   }
   uint64_t got;
-  const size_t room = std::min<size_t>(kBuffer - end_, std::max<size_t>(needed, kAtOnce));
+  const size_t room = std::min<size_t>(kBuffer - end_, std::max<size_t>(needed, at_once_));
   if (!receive(in_.get() + end_, room, false, &got)) return false;
   end_ += got;
   return true;

@@ -474,7 +474,7 @@ void Lanes::send(uint64_t transfer, uint64_t offset, const void* data, uint64_t 
   job->size = size;
   // A power of two, so that pieces end where the receiver's parts do.
   const uint64_t share = size / std::max<size_t>(1, count());
-  job->piece = static_cast<uint32_t>(std::bit_ceil(std::clamp<uint64_t>(share, kSmallestPiece, kMaxPiece)));
+  job->piece = static_cast<uint32_t>(std::bit_floor(std::clamp<uint64_t>(share, kSmallestPiece, kMaxPiece)));
   job->sent = std::move(sent);
   {
     std::lock_guard lock(out_mutex_);

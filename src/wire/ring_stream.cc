@@ -129,6 +129,8 @@ class Outgoing {
 
 class Incoming {
  public:
+  static constexpr size_t kLine = 64, kAhead = 16 * kLine;  // as many as a processor fetches at once
+
   Incoming(Indices& indices, const uint8_t* bytes, uint32_t size, int room_bell)
       : indices_(indices), bytes_(bytes), size_(size), room_bell_(room_bell) {}
 
@@ -141,6 +143,9 @@ class Incoming {
     memcpy(to, bytes_ + at, first);
     if (n > first) memcpy(static_cast<uint8_t*>(to) + first, bytes_, n - first);
     tail_ += n;
+    // What comes next is in the writer's cache; it is here by the time that these bytes have been dealt with.
+    const size_t next = std::min<uint64_t>(ready - n, kAhead);
+    for (size_t i = 0; i < next; i += kLine) __builtin_prefetch(bytes_ + ((tail_ + i) & (size_ - 1)));
     indices_.tail.store(tail_, std::memory_order_release);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     // A writer that sleeps has written what it says it has. It gets to all of its room sooner or later: who reads,

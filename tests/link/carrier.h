@@ -2,7 +2,8 @@
 //
 // A thread looks at its sockets in turn and never sleeps while one of them has been busy lately, for to be woken takes
 // as long as the delays that are emulated. What it finds has come since it looked before; it goes on when the link's
-// bandwidth and delay say so. Sending on takes time of its own, which belongs to the delay: it begins that much sooner.
+// bandwidth and delay say so. What the emulator itself takes for that belongs to the delay: nm_sockets tells whether a
+// round trip between two ends that spin takes so much longer than without the link as it promises.
 #pragma once
 
 #include <errno.h>
@@ -88,6 +89,8 @@ class Flow {
  private:
   static constexpr int kPipe = 1 << 20;
   static constexpr size_t kPiece = 128 << 10;
+  // To look takes the socket's lock, which the other direction needs to send.
+  static constexpr int64_t kBetweenLooks = 1'000;
   struct Piece {
     int64_t due;
     size_t bytes;
@@ -95,9 +98,15 @@ class Flow {
 
   bool take() {
     if (ended_) return false;
-    const int64_t now = now_ns(), came = std::max(std::exchange(looked_, now), now - most_allowed_ns());
+    const int64_t now = now_ns();
+    if (now < look_again_) return false;
     const ssize_t n = splice(from_, nullptr, in_.get(), nullptr, kPiece, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+    // Some time since the look before this one.
+    const int64_t came = now - std::min((now - std::exchange(looked_, now)) / 2, most_allowed_ns());
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+      look_again_ = now + kBetweenLooks;
+      return false;
+    }
     if (n <= 0) {
       ended_ = true;
       return true;
@@ -106,11 +115,12 @@ class Flow {
     return true;
   }
 
+  // `send_ns`: how long it takes to send a little on. It is at the other end in the middle of that.
   bool give(int64_t* send_ns) {
     if (under_way_.empty()) return false;
     const int64_t now = now_ns();
     Piece& piece = under_way_.front();
-    if (now + *send_ns < piece.due) return false;
+    if (now + *send_ns / 2 < piece.due) return false;
     const bool small = piece.bytes <= 4096;
     const ssize_t n = splice(out_.get(), nullptr, to_, nullptr, piece.bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
@@ -129,7 +139,7 @@ class Flow {
   Wire& wire_;
   Fd in_, out_;
   bool ended_ = false, over_ = false;
-  int64_t looked_;
+  int64_t looked_, look_again_ = 0;
   std::deque<Piece> under_way_;
 };
 

@@ -89,7 +89,7 @@ int main(int argc, char** argv) {
   std::string listen, to;
   int64_t one_way_ns = 0;
   double ns_per_byte = 0;
-  unsigned threads = std::thread::hardware_concurrency() >= 8 ? 3 : 1;
+  unsigned threads = std::thread::hardware_concurrency() >= 8 ? 2 : 1;
   for (int i = 1; i < argc; i++) {
     const std::string name = argv[i];
     if (i + 1 == argc) return usage(name + " needs a value");
