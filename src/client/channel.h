@@ -105,6 +105,7 @@ class Channel {
   std::atomic<bool> lost_{false};
   std::atomic<bool> said_{false};
   int spin_us_;
+  uint64_t watch_us_;  // before a far answer comes
   // How soon the quickest of the recent answers came: none is looked for much earlier. Sockets only.
   std::atomic<uint64_t> quickest_us_{0};
 

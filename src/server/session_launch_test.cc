@@ -1,9 +1,12 @@
 // Launches as a session gets them: the short way that most of them take, and the long one, do the same.
 #include <gtest/gtest.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -52,7 +55,7 @@ struct Launch {
 
 class SessionLaunch : public testing::Test {
  protected:
-  SessionLaunch() {
+  SessionLaunch() : stdout_(dup(STDOUT_FILENO)) {
     g = {};
     int ends[2];
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
@@ -76,6 +79,13 @@ class SessionLaunch : public testing::Test {
     t.function.bind(kFunction, object<CUfunction>(3));
     t.kernel.bind(kKernel, object<CUkernel>(4));
     t.stream.bind(kStream, object<CUstream>(5));
+  }
+
+  // A session takes what kernels print: the tests' own words go on to where they went.
+  ~SessionLaunch() override {
+    fflush(stdout);
+    session_.reset();
+    dup2(stdout_.get(), STDOUT_FILENO);
   }
 
   void record(uint16_t op, uint64_t context, const std::vector<uint8_t>& body, uint32_t sequence = 0) {
@@ -105,6 +115,7 @@ class SessionLaunch : public testing::Test {
     return client_->read(reply, sizeof *reply) == sizeof *reply;
   }
 
+  Fd stdout_;
   DriverTable driver_{};
   HostFunctions host_functions_;
   wire::Lanes lanes_{wire::Landing::buffers};

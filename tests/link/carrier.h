@@ -2,8 +2,8 @@
 //
 // A thread looks at its sockets in turn and never sleeps while one of them has been busy lately, for to be woken takes
 // as long as the delays that are emulated. What it finds has come since it looked before; it goes on when the link's
-// bandwidth and delay say so. What the emulator itself takes for that belongs to the delay: nm_sockets tells whether a
-// round trip between two ends that spin takes so much longer than without the link as it promises.
+// bandwidth and delay say so. nm_sockets tells whether a round trip between two ends that spin takes so much longer
+// than without the link as it promises. Between ends that sleep it takes longer: after so long a sleep their cores do.
 #pragma once
 
 #include <errno.h>
@@ -33,7 +33,7 @@ inline bool is_roomy() {
   static const bool is = std::thread::hardware_concurrency() >= 8;
   return is;
 }
-// How much of the delay may be taken as having passed before a byte was seen, and as needed to send it on.
+// How much of the delay may be taken as having passed before a byte was seen.
 inline int64_t most_allowed_ns() { return is_roomy() ? 20'000 : 0; }
 
 inline int64_t now_ns() { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
@@ -77,8 +77,8 @@ class Flow {
   bool is_empty() const { return under_way_.empty(); }
   bool over() const { return over_; }
   // True if anything moved.
-  bool step(int64_t* send_ns) {
-    const bool took = take(), gave = give(send_ns);
+  bool step() {
+    const bool took = take(), gave = give();
     if (ended_ && under_way_.empty() && !over_) {
       shutdown(to_, SHUT_WR);
       over_ = true;
@@ -115,13 +115,10 @@ class Flow {
     return true;
   }
 
-  // `send_ns`: how long it takes to send a little on. It is at the other end in the middle of that.
-  bool give(int64_t* send_ns) {
+  bool give() {
     if (under_way_.empty()) return false;
-    const int64_t now = now_ns();
     Piece& piece = under_way_.front();
-    if (now + *send_ns / 2 < piece.due) return false;
-    const bool small = piece.bytes <= 4096;
+    if (now_ns() < piece.due) return false;
     const ssize_t n = splice(out_.get(), nullptr, to_, nullptr, piece.bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
     if (n <= 0) {  // the receiver is gone
@@ -129,7 +126,6 @@ class Flow {
       over_ = ended_ = true;
       return true;
     }
-    if (small) *send_ns += (std::min(now_ns() - now, most_allowed_ns()) - *send_ns) / 8;
     if ((piece.bytes -= static_cast<size_t>(n)) == 0) under_way_.pop_front();
     return true;
   }
@@ -160,7 +156,7 @@ class Carrier {
   void run() {
     const int64_t patience = is_roomy() ? 1'000'000'000 : 200'000;
     std::vector<std::unique_ptr<Flow>> flows;
-    int64_t busy = now_ns(), send_ns = 0;
+    int64_t busy = now_ns();
     for (;;) {
       if (any_new_.exchange(false)) {
         std::lock_guard lock(mutex_);
@@ -169,7 +165,7 @@ class Carrier {
       }
       bool moved = false, empty = true;
       for (auto& flow : flows) {
-        moved |= flow->step(&send_ns);
+        moved |= flow->step();
         empty &= flow->is_empty();
       }
       if (moved) {

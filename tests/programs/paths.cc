@@ -251,7 +251,7 @@ struct Bench {
         const std::string kind = pinned ? "pinned" : "pageable";
         if (!wants("h2d_" + kind + "_" + size.name) && !wants("d2h_" + kind + "_" + size.name)) continue;
         // Several in turn: nobody reads the same numbers again and again into the same place.
-        const size_t places = size.bytes <= 16 << 20 ? 4 : 2;
+        const size_t places = size.bytes <= 16 << 20 ? 8 : 2;
         void* host = nullptr;
         if (pinned)
           CU(cuMemHostAlloc, &host, places * size.bytes, 0);
