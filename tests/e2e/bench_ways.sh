@@ -1,17 +1,12 @@
 # Real benchmark programs through real ways: natively on the software GPU, through rings and through TCP. Everything is
 # measured, checked and compared; what is said of speed on this machine is nobody's business here.
 . "$(dirname "$0")/lib.sh"
-start_server
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-"$BIN/nearmetal" serve --listen "tcp:127.0.0.1:$port" --driver soft 2>>"$SCRATCH/server.log" &
-TCP_PID=$!
-trap 'kill -TERM $TCP_PID 2>/dev/null; wait $TCP_PID 2>/dev/null; finish' EXIT
-for _ in $(seq 200); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.05; done
+start_server_tcp
 
 # `native` is what the loader finds: the software GPU.
 export LD_LIBRARY_PATH=$BUILD/lib/nearmetal/softgpu
 status=0
-"$BIN/nearmetal" bench compare native "rings=run --server $NEARMETAL_SERVER" "tcp=run --server tcp:127.0.0.1:$port" \
+"$BIN/nearmetal" bench compare native "rings=run --server $NEARMETAL_SERVER" "tcp=run --server tcp:127.0.0.1:$PORT" \
   --program Reduction --program Scan --program BFS --program HostCopies --pairs 3 --passes 2 \
   --save "$SCRATCH/r.jsonl" --html "$SCRATCH/r.html" -o json >"$SCRATCH/r.json" 2>"$SCRATCH/err" || status=$?
 [ $status = 0 ] || fail "status $status: $(tail -5 "$SCRATCH/err")"

@@ -1,9 +1,8 @@
 # What of kernel images travels over TCP: only what the device can use, and that once. Counted by the client, not timed.
 source "$(dirname "$0")/lib.sh"
 
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-start_server --listen "tcp:127.0.0.1:$port" --image-cache "$SCRATCH/images"
-unix=$NEARMETAL_SERVER tcp=tcp:127.0.0.1:$port
+start_server_tcp --image-cache "$SCRATCH/images"
+unix=$NEARMETAL_SERVER tcp=tcp:127.0.0.1:$PORT
 export NEARMETAL_SERVER=$tcp
 
 # program IMAGE…: loads each, reads its variable and prints it. An image is ptx:SIZE:VALUE, or fat:SIZE:VALUE:ENTRIES with

@@ -26,16 +26,31 @@ trap finish EXIT
 skip() { echo "skipped: $*"; exit 77; }
 fail() { echo "FAILED: $*"; exit 1; }
 
-# The software GPU at unix:$SCRATCH/s, which is NEARMETAL_SERVER from here on. More options may follow.
-start_server() {
+# 1: it ended instead of listening.
+try_server() {
   "$BIN/nearmetal" serve --listen "unix:$SCRATCH/s" --driver soft "$@" 2>>"$SCRATCH/server.log" &
   SERVER_PID=$!
   for _ in $(seq 200); do
     [ -S "$SCRATCH/s" ] && break
-    kill -0 $SERVER_PID 2>/dev/null || fail "the server did not start"
+    if ! kill -0 $SERVER_PID 2>/dev/null; then
+      SERVER_PID=""
+      return 1
+    fi
     sleep 0.05
   done
   export NEARMETAL_SERVER=unix:$SCRATCH/s
+}
+
+# The software GPU at unix:$SCRATCH/s, which is NEARMETAL_SERVER from here on. More options may follow.
+start_server() { try_server "$@" || fail "the server did not start"; }
+
+# Also at tcp:127.0.0.1:$PORT. The port was free a moment ago; if somebody was quicker, another one.
+start_server_tcp() {
+  for _ in 1 2 3; do
+    PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    try_server --listen "tcp:127.0.0.1:$PORT" "$@" && return
+  done
+  fail "the server did not start"
 }
 
 run() { "$BIN/nearmetal" run -- "$@"; }

@@ -1,7 +1,7 @@
 # `nearmetal top` tells of each session what it did and holds, and forgets it when it ends.
 . "$(dirname "$0")/lib.sh"
-start_server --listen tcp:127.0.0.1:41873 --max-sessions 40
-NEARMETAL=$BIN/nearmetal UNIX=$NEARMETAL_SERVER TCP=tcp:127.0.0.1:41873 python3 - "$(dirname "$0")/top_program.py" <<'END'
+start_server_tcp --max-sessions 40
+NEARMETAL=$BIN/nearmetal UNIX=$NEARMETAL_SERVER TCP=tcp:127.0.0.1:$PORT python3 - "$(dirname "$0")/top_program.py" <<'END'
 import json, os, subprocess, sys, time
 
 PROGRAM, NEARMETAL = sys.argv[1], os.environ["NEARMETAL"]
