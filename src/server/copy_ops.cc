@@ -270,8 +270,7 @@ CUresult nm_stream_fence(Session& s, args::nm_stream_fence& a, outs::nm_stream_f
     if (status != CU_STREAM_CAPTURE_STATUS_NONE) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   }
   auto later = s.later();
-  CUresult e = s.completions().after(
-      s.context(), a.stream, [&s, later](CUresult result) { s.reply(later, result); }, Completions::Brings::news);
+  CUresult e = s.completions().after(s.context(), a.stream, [&s, later](CUresult result) { s.reply(later, result); });
   return e == CUDA_SUCCESS ? kDeferred : e;
 }
 
