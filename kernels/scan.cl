@@ -1,9 +1,9 @@
 // variants: sp dp
 // Scan: out[i] = in[0] + … + in[i - 1].
 //
-// On CUDA one launch does it all, and a number is read once and written once: each tile's block tells its sum and looks
-// back for those before it ("decoupled look-back"). A block goes from tile to tile, and the next one's numbers are on
-// their way while it waits for what comes before this one. Blocks of OpenCL may not wait for each other: there it takes
+// On CUDA one launch does it all: each tile's block tells its sum and looks back for those before it ("decoupled
+// look-back"), so a number is read once and written once. A tile has to be large and a look back wide: what a block has
+// in flight pays for the time in which it only waits. Blocks of OpenCL may not wait for each other: there it takes
 // three launches, the sums of chunks, their scan, and the scan of each chunk.
 #include "dialect.h"
 #include "warp.h"
@@ -113,7 +113,7 @@ KERNEL void MAX_THREADS(THREADS) scan_down(GLOBAL const REAL* RESTRICT in, GLOBA
 #endif
 #define ROW (32 * LANES)
 #define TILE (THREADS * LANES * ROWS)
-#define DEEP 8  // a look back takes in DEEP * 32 tiles at a time
+#define DEEP 4  // a look back takes in DEEP * 32 tiles at a time
 
 DEVICE REAL scan_warp(REAL v, int lane) {
 #pragma unroll
@@ -183,79 +183,53 @@ DEVICE REAL look_back(const ulong* state, int tile, uint own, uint all) {
   return sum;
 }
 
-// state[0] hands out tiles, in order. The first tile that is not done belongs to a block that works on it, since blocks
-// do their tiles in order: nobody waits for ever, however many blocks run at a time. A block draws a tile for each that
-// it does and two more, so a launch draws `draws` in all.
+// state[0] hands out tiles in the order in which blocks begin: those that a block waits for have begun.
 KERNEL void MAX_THREADS(THREADS)
-    scan_once(const REAL* RESTRICT in, REAL* RESTRICT out, ulong* state, int n, int tiles, uint draws, uint launch) {
+    scan_once(const REAL* RESTRICT in, REAL* RESTRICT out, ulong* state, int n, uint launch) {
   SHARED REAL part[WARPS];
   SHARED REAL before_tile;
   SHARED int ticket;
-  const int t = THREAD_X, lane = t & 31, warp = t >> 5, mine = warp * ROWS * ROW + lane * LANES;
-  const uint own = 2 * launch + 1, all = 2 * launch + 2, first_draw = launch * draws;
-  uint* const drawn = (uint*)state++;
-  if (t == 0) ticket = (int)(ATOMIC_ADD_INT(drawn, 1u) - first_draw);
+  const int t = THREAD_X, lane = t & 31, warp = t >> 5;
+  const uint own = 2 * launch + 1, all = 2 * launch + 2;
+  if (t == 0) ticket = (int)(ATOMIC_ADD_INT((uint*)state, 1u) - launch * (uint)BLOCKS_X);
+  ++state;
   BARRIER();
-  int tile = ticket;
+  const int tile = ticket, first = tile * TILE + warp * ROWS * ROW + lane * LANES;
   VECTOR v[ROWS];
 #pragma unroll
+  for (int r = 0; r < ROWS; ++r) v[r] = first + r * ROW < n ? *(const VECTOR*)(in + first + r * ROW) : (VECTOR)0;
+  REAL before[ROWS], carried = 0;
+#pragma unroll
   for (int r = 0; r < ROWS; ++r) {
-    const long i = (long)tile * TILE + mine + r * ROW;
-    v[r] = i < n ? *(const VECTOR*)(in + i) : (VECTOR)0;
+    const REAL sums = scan_warp(SUM(v[r]), lane), up = SHUFFLE_UP(sums, 1);
+    before[r] = carried + (lane == 0 ? (REAL)0 : up);
+    carried += SHUFFLE(sums, 31);
+  }
+  if (lane == 0) part[warp] = carried;
+  BARRIER();
+  REAL before_warp = 0, total = 0;
+#pragma unroll
+  for (int w = 0; w < WARPS; ++w) {
+    if (w == warp) before_warp = total;
+    total += part[w];
+  }
+  if (warp == 0) {
+    REAL sum = 0;
+    if (tile > 0) {
+      if (lane == 0) tell(state, tile, own, total);
+      sum = look_back(state, tile, own, all);
+    }
+    if (lane == 0) {
+      tell(state, tile, all, sum + total);
+      before_tile = sum;
+    }
   }
   BARRIER();
-  if (t == 0) ticket = (int)(ATOMIC_ADD_INT(drawn, 1u) - first_draw);
-  BARRIER();
-  int next = ticket;
-  while (tile < tiles) {
-    REAL before[ROWS], carried = 0;
+  before_warp += before_tile;
 #pragma unroll
-    for (int r = 0; r < ROWS; ++r) {
-      const REAL sums = scan_warp(SUM(v[r]), lane), up = SHUFFLE_UP(sums, 1);
-      before[r] = carried + (lane == 0 ? (REAL)0 : up);
-      carried += SHUFFLE(sums, 31);
-    }
-    if (lane == 0) part[warp] = carried;
-    BARRIER();
-    VECTOR w[ROWS];
-#pragma unroll
-    for (int r = 0; r < ROWS; ++r) {
-      const long i = (long)next * TILE + mine + r * ROW;
-      w[r] = i < n ? *(const VECTOR*)(in + i) : (VECTOR)0;
-    }
-    REAL before_warp = 0, total = 0;
-#pragma unroll
-    for (int other = 0; other < WARPS; ++other) {
-      if (other == warp) before_warp = total;
-      total += part[other];
-    }
-    if (warp == 0) {
-      uint draw = 0;
-      REAL sum = 0;
-      if (lane == 0) {
-        tell(state, tile, tile == 0 ? all : own, total);
-        draw = ATOMIC_ADD_INT(drawn, 1u);
-      }
-      if (tile > 0) {
-        sum = look_back(state, tile, own, all);
-        if (lane == 0) tell(state, tile, all, sum + total);
-      }
-      if (lane == 0) {
-        before_tile = sum;
-        ticket = (int)(draw - first_draw);
-      }
-    }
-    BARRIER();
-    before_warp += before_tile;
-#pragma unroll
-    for (int r = 0; r < ROWS; ++r) {
-      const REAL b = before_warp + before[r];
-      const long i = (long)tile * TILE + mine + r * ROW;
-      if (i < n) *(VECTOR*)(out + i) = BEFORES(v[r], b);
-      v[r] = w[r];
-    }
-    tile = next;
-    next = ticket;
+  for (int r = 0; r < ROWS; ++r) {
+    const REAL b = before_warp + before[r];
+    if (first + r * ROW < n) *(VECTOR*)(out + first + r * ROW) = BEFORES(v[r], b);
   }
 }
 

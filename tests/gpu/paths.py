@@ -2,10 +2,13 @@
 """How long the ways to a GPU take, natively and through nearmetal, in interleaved fresh processes.
 
 usage: tests/gpu/paths.py --prefix DIR --program NM_PATHS [--out DIR] [--blocks N] [--rounds N] [--ways native,ring,socket,tcp,link]
-                          [--link NM_LINK [--round-trip-us 200] [--gbit 100]] [--sockets NM_SOCKETS] [--native-library DIR] [--driver PATH|soft] [--quick] [CASE...]
+                          [--link NM_LINK [--round-trip-us 200] [--gbit 100]] [--sockets NM_SOCKETS] [--device-sockets NM_DEVICE_SOCKETS]
+                          [--before DIR] [--native-library DIR] [--driver PATH|soft] [--quick] [CASE...]
 
 The way "link" goes through a link of that round trip and bandwidth. --sockets: also what four plain sockets carry, over
-TCP and through a link of the same kind, against which copies over TCP are held. --program: nm_paths of a build tree, or torch_paths.py. DIR holds bin/nearmetal, bin/nearmetald and lib/nearmetal. Every block runs each way once, in an order that is reversed from
+TCP and through a link of the same kind, against which copies over TCP are held. --device-sockets: what sockets and the
+device's own copies reach together, with nothing of nearmetal. --before: another build, as DIR, whose ways are called
+"ring before" and so on. --program: nm_paths of a build tree, or torch_paths.py. DIR holds bin/nearmetal, bin/nearmetald and lib/nearmetal. Every block runs each way once, in an order that is reversed from
 block to block. Prints medians and their ratio to native; keeps every sample in paths.json. Exit status 1 if a run failed.
 """
 
@@ -40,6 +43,8 @@ def main():
     parser.add_argument("--native-library", default="")
     parser.add_argument("--link", type=pathlib.Path)
     parser.add_argument("--sockets", type=pathlib.Path)
+    parser.add_argument("--device-sockets", type=pathlib.Path)
+    parser.add_argument("--before", type=pathlib.Path)
     parser.add_argument("--round-trip-us", default="200")
     parser.add_argument("--gbit", default="100")
     parser.add_argument("--driver", default="")
@@ -50,23 +55,29 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
 
     work = tempfile.mkdtemp(prefix="nearmetal-paths-")
-    unix, tcp = f"unix:{work}/s", f"tcp:127.0.0.1:{free_port()}"
-    command = [prefix / "bin/nearmetald", "--listen", unix, "--listen", tcp]
-    if args.driver:
-        command += ["--driver", args.driver]
-    log = open(args.out / "paths-server.log", "w")
-    server = subprocess.Popen(command, stdout=log, stderr=log)
     program = [str(args.program.resolve()), "--rounds", str(args.rounds)] + ["--quick"] * args.quick + args.cases
-    through = [str(prefix / "bin/nearmetal"), "run", "--"]
     native_env = dict(os.environ)
     if args.native_library:
         native_env["LD_LIBRARY_PATH"] = args.native_library
-    ways = {
-        "native": (program, native_env),
-        "ring": (through + program, dict(os.environ, NEARMETAL_SERVER=unix)),
-        "socket": (through + program, dict(os.environ, NEARMETAL_SERVER=unix, NEARMETAL_TRANSPORT="socket")),
-        "tcp": (through + program, dict(os.environ, NEARMETAL_SERVER=tcp)),
-    }
+    ways = {"native": (program, native_env)}
+    servers = []
+
+    def serve(prefix, name):
+        unix, tcp = f"unix:{work}/s{len(servers)}", f"tcp:127.0.0.1:{free_port()}"
+        command = [prefix / "bin/nearmetald", "--listen", unix, "--listen", tcp]
+        if args.driver:
+            command += ["--driver", args.driver]
+        log = open(args.out / f"paths-server{name.replace(' ', '-')}.log", "w")
+        servers.append(subprocess.Popen(command, stdout=log, stderr=log))
+        through = [str(prefix / "bin/nearmetal"), "run", "--"] + program
+        ways["ring" + name] = (through, dict(os.environ, NEARMETAL_SERVER=unix))
+        ways["socket" + name] = (through, dict(os.environ, NEARMETAL_SERVER=unix, NEARMETAL_TRANSPORT="socket"))
+        ways["tcp" + name] = (through, dict(os.environ, NEARMETAL_SERVER=tcp))
+        return tcp
+
+    tcp = serve(prefix, "")
+    if args.before:
+        before = serve(args.before.resolve(), " before")
     links = []
 
     def through_link(to):
@@ -77,20 +88,27 @@ def main():
         return far
 
     if args.link:
-        ways["link"] = (through + program, dict(os.environ, NEARMETAL_SERVER=through_link(tcp)))
+        ways["link"] = (ways["tcp"][0], dict(os.environ, NEARMETAL_SERVER=through_link(tcp)))
+        if args.before:
+            ways["link before"] = (ways["tcp before"][0], dict(os.environ, NEARMETAL_SERVER=through_link(before)))
     wanted = args.ways.split(",")
-    if args.sockets:
-        plain = [str(args.sockets.resolve()), "--listen", f"tcp:127.0.0.1:{free_port()}", "--rounds", str(args.rounds)]
-        plain += ["--quick"] * args.quick
-        if "tcp" in wanted:
-            ways["plain tcp"] = (plain, native_env)
-        if "link" in wanted:
-            ways["plain link"] = (plain + ["--through", through_link(plain[2])], native_env)
-        wanted += [w for w in ways if w.startswith("plain")]
-    for _ in range(150):
-        if subprocess.run([prefix / "bin/nearmetal", "gpus"], env=ways["ring"][1], capture_output=True).returncode == 0:
-            break
-        time.sleep(0.2)
+    for kind, tool in (("plain", args.sockets), ("device", args.device_sockets)):
+        if not tool:
+            continue
+        for way in ("tcp", "link"):
+            if way not in wanted:
+                continue
+            listen = f"tcp:127.0.0.1:{free_port()}"
+            command = [str(tool.resolve()), "--listen", listen, "--rounds", str(args.rounds)] + ["--quick"] * args.quick
+            if way == "link":
+                command += ["--through", through_link(listen)]
+            ways[f"{kind} {way}"] = (command, native_env)
+            wanted.append(f"{kind} {way}")
+    for name in ("ring", "ring before"):
+        for _ in range(150):
+            if name not in ways or subprocess.run([ways[name][0][0], "gpus"], env=ways[name][1], capture_output=True).returncode == 0:
+                break
+            time.sleep(0.2)
 
     samples, units, checks, failed = {}, {}, {}, 0
 
@@ -150,8 +168,9 @@ def main():
     for link in links:
         link.kill()
         link.wait()
-    server.send_signal(signal.SIGTERM)
-    server.wait(30)
+    for server in servers:
+        server.send_signal(signal.SIGTERM)
+        server.wait(30)
 
     machine = subprocess.run(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"], capture_output=True, text=True).stdout.strip() \
         if not args.native_library else "software GPU"
@@ -159,16 +178,16 @@ def main():
             "units": units, "samples": samples}
     (args.out / "paths.json").write_text(json.dumps(kept) + "\n")
     lines = [f"{kept['date']}  {machine}  {kept['cores']} cores; medians of {args.blocks} processes x {args.rounds} rounds, interleaved",
-             f"{'':24}" + "".join(f"{w:>12}" + ("" if w == "native" else f"{'':>8}") for w in wanted)]
+             f"{'':26}" + "".join(f"{w:>12}" + ("" if w == "native" else f"{'':>8}") for w in wanted)]
     for case, by_way in samples.items():
-        row = f"{case + ', ' + units[case]:24}"
+        row = f"{case + ', ' + units[case]:26}"
         base = statistics.median(x for run in by_way.get("native", [[]]) for x in run) if by_way.get("native") else None
         for way in wanted:
             value = statistics.median(x for run in by_way[way] for x in run) if by_way.get(way) else float("nan")
-            row += f"{value:12.3f}"
+            row += f"{value:12.3f}" if value == value else f"{'':12}"
             if way != "native":
-                row += f"{value / base:7.2f}x" if base else f"{'':8}"
-        lines.append(row)
+                row += f"{value / base:7.2f}x" if base and value == value else f"{'':8}"
+        lines.append(row.rstrip())
     median = lambda case, way: statistics.median(x for run in samples[case][way] for x in run)
     for way in ("tcp", "link"):
         for case in samples:

@@ -94,6 +94,16 @@ struct Bench {
     void* params[] = {&buffer, &n};
     CU(cuLaunchKernel, f, 1, 1, 1, 32, 1, 1, 0, stream, params, nullptr);
   }
+  // The same with its parameters packed, as the worker launches.
+  void launch_packed(CUfunction f) {
+    struct {
+      CUdeviceptr p;
+      unsigned n;
+    } packed = {buffer, 1};
+    size_t size = 12;
+    void* extra[] = {reinterpret_cast<void*>(1), &packed, reinterpret_cast<void*>(2), &size, nullptr};
+    CU(cuLaunchKernel, f, 1, 1, 1, 32, 1, 1, 0, stream, nullptr, extra);
+  }
   void sync() { CU(cuStreamSynchronize, stream); }
   unsigned value() {
     unsigned v;
@@ -101,9 +111,12 @@ struct Bench {
     return v;
   }
 
+  bool wants(const std::string& name) const {
+    return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
+  }
   // `work` returns one sample.
   void report(const std::string& name, const char* unit, const std::function<double()>& work) {
-    if (!only.empty() && std::find(only.begin(), only.end(), name) == only.end()) return;
+    if (!wants(name)) return;
     work();
     printf("{\"case\": \"%s\", \"unit\": \"%s\", \"samples\": [", name.c_str(), unit);
     for (int i = 0; i < rounds; i++) printf("%s%.4f", i ? ", " : "", work());
@@ -117,6 +130,13 @@ struct Bench {
       sync();
       double start = now_us();
       for (int i = 0; i < n; i++) launch(nothing);
+      sync();
+      return (now_us() - start) / n;
+    });
+    report("launch_stream_packed", "us", [&] {
+      sync();
+      double start = now_us();
+      for (int i = 0; i < n; i++) launch_packed(nothing);
       sync();
       return (now_us() - start) / n;
     });
@@ -228,30 +248,35 @@ struct Bench {
     for (const Size& size : sizes) {
       if (size.bytes > buffer_size) continue;
       for (bool pinned : {true, false}) {
+        const std::string kind = pinned ? "pinned" : "pageable";
+        if (!wants("h2d_" + kind + "_" + size.name) && !wants("d2h_" + kind + "_" + size.name)) continue;
+        // Several in turn: nobody reads the same numbers again and again into the same place.
+        const size_t places = size.bytes <= 16 << 20 ? 8 : 2;
         void* host = nullptr;
         if (pinned)
-          CU(cuMemHostAlloc, &host, size.bytes, 0);
+          CU(cuMemHostAlloc, &host, places * size.bytes, 0);
         else
-          host = malloc(size.bytes);
+          host = malloc(places * size.bytes);
         auto* words = static_cast<unsigned*>(host);
+        auto place = [&](int i) { return static_cast<char*>(host) + static_cast<size_t>(i) % places * size.bytes; };
         const size_t n = size.bytes / sizeof *words;
-        for (size_t i = 0; i < n; i++) words[i] = static_cast<unsigned>(i * 2654435761u);
+        for (size_t i = 0; i < places * n; i++) words[i] = static_cast<unsigned>(i % n * 2654435761u);
         const int m = quick ? 2 : static_cast<int>(std::clamp<size_t>((1ull << 30) / size.bytes, 4, 400));
-        const std::string kind = pinned ? "pinned" : "pageable";
         report("h2d_" + kind + "_" + size.name, "GB/s", [&] {
           double start = now_us();
-          for (int i = 0; i < m; i++) CU(cuMemcpyHtoDAsync_v2, buffer, host, size.bytes, stream);
+          for (int i = 0; i < m; i++) CU(cuMemcpyHtoDAsync_v2, buffer, place(i), size.bytes, stream);
           sync();
           return static_cast<double>(size.bytes) * m / (now_us() - start) / 1e3;
         });
         CU(cuMemcpyHtoD_v2, buffer, host, size.bytes);
         report("d2h_" + kind + "_" + size.name, "GB/s", [&] {
-          memset(host, 0, size.bytes);
+          memset(host, 0, places * size.bytes);
           double start = now_us();
-          for (int i = 0; i < m; i++) CU(cuMemcpyDtoHAsync_v2, host, buffer, size.bytes, stream);
+          for (int i = 0; i < m; i++) CU(cuMemcpyDtoHAsync_v2, place(i), buffer, size.bytes, stream);
           sync();
           double took = now_us() - start;
-          for (size_t i = 0; i < n; i++) expect(words[i] == static_cast<unsigned>(i * 2654435761u), "bytes read back");
+          for (size_t i = 0; i < std::min(places, static_cast<size_t>(m)) * n; i++)
+            expect(words[i] == static_cast<unsigned>(i % n * 2654435761u), "bytes read back");
           return static_cast<double>(size.bytes) * m / took / 1e3;
         });
         if (pinned)

@@ -20,10 +20,7 @@ class Scan {
     const uint32_t tile = cuda_ ? 128 * kThreads / sizeof(T) : 16 * kThreads;
     const auto tiles = static_cast<uint32_t>((n + tile - 1) / tile);
     if (cuda_) {
-      // Two blocks of 256 threads with many registers fit onto a multiprocessor.
-      tiles_ = static_cast<int>(tiles);
-      const auto resident = 2 * static_cast<uint32_t>(std::max(1, run.info().multiprocessors));
-      blocks_ = std::min(tiles, run.pick(4u, resident, resident));  // at ci each has several tiles to do
+      blocks_ = tiles;
       once_ = device_.kernel("scan", variant, "scan_once");
       state_ = device_.allocate((1 + 2 * size_t{tiles}) * sizeof(uint64_t));
       device_.fill(state_, 0, 0, state_.bytes());
@@ -43,8 +40,7 @@ class Scan {
 
   void launch(const device::Buffer& in, const device::Buffer& out) {
     if (cuda_) {
-      device_.launch(once_, {blocks_}, {kThreads}, in, out, state_, n_, tiles_,
-                     static_cast<uint32_t>(tiles_) + 2 * blocks_, launches_++);
+      device_.launch(once_, {blocks_}, {kThreads}, in, out, state_, n_, launches_++);
       return;
     }
     device_.launch(sum_, {blocks_}, {kThreads}, in, state_, n_, chunk_);
@@ -55,7 +51,7 @@ class Scan {
  private:
   device::Device& device_;
   bool cuda_;
-  int n_, chunk_ = 0, tiles_ = 0;
+  int n_, chunk_ = 0;
   uint32_t blocks_ = 0, launches_ = 0;
   device::Kernel once_, sum_, top_, down_;
   device::Buffer state_;
