@@ -68,6 +68,20 @@ TEST(Compare, overhead_is_below_one_whatever_is_better) {
   EXPECT_FALSE(out.self);
 }
 
+TEST(Compare, a_detail_is_shown_and_is_no_member_of_the_mean) {
+  ResultFile file = file_of(0);
+  for (auto& run : file.runs) {
+    Sample part = figure("part", run.target == "b" ? 50 : 100);
+    part.detail = true;
+    run.samples.push_back(part);
+  }
+  const Comparison out = compared(file);
+  ASSERT_EQ(out.targets[0].metrics.size(), 3u);
+  EXPECT_NEAR(out.targets[0].metrics[2].ratio, 0.5, 0.001);
+  EXPECT_EQ(out.targets[0].summaries[0].metrics, 2u);
+  EXPECT_EQ(out.targets[0].summaries[0].verdict, Verdict::equivalent);
+}
+
 TEST(Compare, verdicts_by_the_interval) {
   EXPECT_EQ(compared(file_of(0)).targets[0].summaries[0].verdict, Verdict::equivalent);
   EXPECT_EQ(compared(file_of(0.005)).targets[0].summaries[0].verdict, Verdict::equivalent);

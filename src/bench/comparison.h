@@ -27,7 +27,7 @@ struct MetricComparison {
   // Which.
   std::string suite, program, api, size, metric, unit;
   std::optional<int64_t> level;
-  bool higher_is_better = true, pcie = false;
+  bool higher_is_better = true, pcie = false, detail = false;
   std::string series;
   std::optional<double> x;
   std::string x_unit;

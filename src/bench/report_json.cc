@@ -32,6 +32,7 @@ Json metric_json(const MetricComparison& m) {
           {"unit", m.unit},
           {"better", m.higher_is_better ? "higher" : "lower"},
           {"pcie", m.pcie},
+          {"detail", m.detail},
           {"series", m.series},
           {"x", maybe(m.x)},
           {"x_unit", m.x_unit},

@@ -22,6 +22,7 @@ struct Sample {
   std::string metric, unit;
   bool higher_is_better = true;
   bool pcie = false;           // its time includes transfers between host and device
+  bool detail = false;         // a part of another figure: shown, and no member of a mean
   std::vector<double> values;  // one a pass, in order, without warm-up; finite; never empty
   // The point of a curve: empty, or the curve's name, where on it this is, and in what unit.
   std::string series;

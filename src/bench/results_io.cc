@@ -69,6 +69,7 @@ Json run_line(const Run& run) {
                  {"pcie", sample.pcie},
                  {"median", sample.summary()},
                  {"values", sample.values}};
+    if (sample.detail) each["detail"] = true;
     if (!sample.series.empty()) each["series"] = sample.series;
     if (sample.x) each["x"] = *sample.x;
     if (!sample.x_unit.empty()) each["x_unit"] = sample.x_unit;
@@ -109,6 +110,7 @@ Result<Sample> sample_from(const Json& line) {
   if (out.metric.empty() || (better != "higher" && better != "lower")) return Error{"has a sample without a metric"};
   out.higher_is_better = better == "higher";
   out.pcie = bool_of(line, "pcie").value_or(false);
+  out.detail = bool_of(line, "detail").value_or(false);
   for (const Json& value : list_at(line, "values")) {
     if (!value.is_number()) return Error{fmt::format("has a value of {} that is no number", out.metric)};
     out.values.push_back(value.get<double>());

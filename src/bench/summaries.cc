@@ -27,7 +27,7 @@ Members members_of(const Summary& group, const std::vector<MetricComparison>& me
   size_t most = 0;
   for (const MetricComparison& metric : metrics) {
     if (metric.suite != group.suite || metric.api != group.api || (group.pcie_only && !metric.pcie)) continue;
-    if (group.level && metric.level != group.level) continue;
+    if (metric.detail || (group.level && metric.level != group.level)) continue;
     all.push_back(&metric);
     most = std::max(most, metric.count());
   }

@@ -61,6 +61,7 @@ MetricComparison names_of(const Run& run, const Sample& sample) {
   info.unit = sample.unit;
   info.higher_is_better = sample.higher_is_better;
   info.pcie = sample.pcie;
+  info.detail = sample.detail;
   info.series = sample.series;
   info.x = sample.x;
   info.x_unit = sample.x_unit;

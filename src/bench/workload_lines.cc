@@ -98,6 +98,7 @@ void WorkloadReader::sample(const Json& line) {
   if (!seen_.insert(out.metric).second) return rubbish(fmt::format("It measures {} twice.", plain(out.metric, 60)));
   out.higher_is_better = better == "higher";
   out.pcie = bool_of(line, "pcie").value_or(false);
+  out.detail = bool_of(line, "detail").value_or(false);
   const auto values = line.find("values");
   if (values == line.end() || !values->is_array() || values->empty() || values->size() > kMaxValues) {
     return rubbish(fmt::format("The sample {} has no values.", plain(out.metric, 60)));

@@ -62,6 +62,7 @@ void Run::sample(const Figure& figure, const std::vector<double>& values) {
   Json line{{"line", "sample"},    {"metric", figure.metric},
             {"unit", figure.unit}, {"better", figure.higher_is_better ? "higher" : "lower"},
             {"pcie", figure.pcie}, {"values", values}};
+  if (figure.detail) line["detail"] = true;
   if (!figure.series.empty()) {
     line["series"] = figure.series;
     line["x"] = figure.x;

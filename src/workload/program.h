@@ -26,6 +26,14 @@ struct Figure {
   std::string series = {};  // points of one curve share it
   double x = 0;
   std::string x_unit = {};
+  bool detail = false;
+
+  // A part of another figure of its program: shown, and no member of a level's mean.
+  Figure as_detail() const {
+    Figure part = *this;
+    part.detail = true;
+    return part;
+  }
 };
 
 struct Settings {

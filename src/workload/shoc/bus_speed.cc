@@ -39,7 +39,9 @@ void measure(Run& run, bool to_device, const std::string& metric) {
         device.read(buffer, 0, host.data(), bytes, false);
       }
     }));
-    run.sample({metric + "/" + text_of(bytes), "GB/s", true, true, metric, static_cast<double>(bytes), "B"}, speeds);
+    run.sample(
+        Figure{metric + "/" + text_of(bytes), "GB/s", true, true, metric, static_cast<double>(bytes), "B"}.as_detail(),
+        speeds);
     best.resize(speeds.size());
     for (size_t i = 0; i < speeds.size(); ++i) best[i] = std::max(best[i], speeds[i]);
   }

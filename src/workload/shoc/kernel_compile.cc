@@ -72,10 +72,10 @@ void kernel_compile(Run& run) {
       build.push_back(built), extract.push_back(extracted), cleanup.push_back(cleaned), again.push_back(rebuilt);
     }
     const std::string of = std::string("/") + text.variant + "_kernel";
-    run.sample({"BuildProgram" + of, "s", false}, build);
-    run.sample({"ExtractKernel" + of, "s", false}, extract);
-    run.sample({"Cleanup" + of, "s", false}, cleanup);
-    run.sample({"BuildProgram_again" + of, "s", false}, again);
+    run.sample(Figure{"BuildProgram" + of, "s", false}.as_detail(), build);
+    run.sample(Figure{"ExtractKernel" + of, "s", false}.as_detail(), extract);
+    run.sample(Figure{"Cleanup" + of, "s", false}.as_detail(), cleanup);
+    run.sample(Figure{"BuildProgram_again" + of, "s", false}.as_detail(), again);
     run.check(std::string(text.variant) + " program", right);
     quickest.resize(build.size(), build.front());
     for (size_t i = 0; i < build.size(); ++i)

@@ -92,7 +92,7 @@ void measure(Run& run, const char* variant, const std::string& suffix, const std
         device.launch(kernel, {n / kThreads}, {kThreads}, device_in, out, turns, static_cast<T>(operation.v1),
                       static_cast<T>(operation.v2));
       }));
-      run.sample({name, "GFLOPS"}, speeds);
+      run.sample(Figure{name, "GFLOPS"}.as_detail(), speeds);
       best.resize(speeds.size());
       for (size_t i = 0; i < speeds.size(); ++i) best[i] = std::max(best[i], speeds[i]);
 

@@ -51,8 +51,8 @@ void queue_delay(Run& run) {
       gaps.push_back(1e3 * gap / (repeats * (kLaunches - 1)));
     }
     const std::string kind = std::to_string(different) + (different == 1 ? "_kernel" : "_kernels");
-    run.sample({"SSDelay/" + kind, "ms", false}, delays);
-    if (!run.cuda()) run.sample({"IdleDelay/" + kind, "ms", false}, gaps);
+    run.sample(Figure{"SSDelay/" + kind, "ms", false}.as_detail(), delays);
+    if (!run.cuda()) run.sample(Figure{"IdleDelay/" + kind, "ms", false}.as_detail(), gaps);
     best.resize(delays.size(), delays.front());
     for (size_t i = 0; i < delays.size(); ++i) best[i] = different == 1 ? delays[i] : std::min(best[i], delays[i]);
   }

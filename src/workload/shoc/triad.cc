@@ -73,7 +73,8 @@ void triad(Run& run) {
         device.finish();
       });
       const auto bandwidth = rates(3.0 * static_cast<double>(total) / 1e9, seconds);
-      run.sample({"triad_bw/" + size_name(block), "GB/s", true, true, "triad_bw", static_cast<double>(block), "B"},
+      run.sample(Figure{"triad_bw/" + size_name(block), "GB/s", true, true, "triad_bw", static_cast<double>(block), "B"}
+                     .as_detail(),
                  bandwidth);
       if (best.empty() || median(bandwidth) > median(best)) best = bandwidth;
 
