@@ -101,7 +101,7 @@ inline Example example_report(const std::string& label = "tcp") {
   Run run;
   run.target = "native", run.program = "GEMM", run.suite = "shoc", run.level = 1, run.api = "cuda", run.size = "shoc";
   run.device = Json{{"name", "NVIDIA H200"}, {"state", {{"sm_clock_mhz", 1980}, {"throttle", {"none"}}}}};
-  run.samples = {{"sgemm_n", "GFLOPS", true, false, {48100, 48150, 48125}, "", {}, ""}};
+  run.samples = {{"sgemm_n", "GFLOPS", true, false, false, {48100, 48150, 48125}, "", {}, ""}};
   for (int64_t pair = 0; pair < 3; ++pair) {
     run.pair = pair;
     file.runs.push_back(run);
