@@ -21,7 +21,7 @@ ResultFile small_file() {
   run.suite = "shoc";
   run.level = 1;
   run.device = {{"name", "GPU \"x\"\n"}};
-  run.samples = {{"bw", "GB/s", true, true, {1.5, 0.1, 1e-300}, "curve", 4096.0, "B"}};
+  run.samples = {{"bw", "GB/s", true, true, true, {1.5, 0.1, 1e-300}, "curve", 4096.0, "B"}};
   run.checks = {{"sum", true, 1e-9, 1e-6}};
   run.skips = {{"tex", "There are none."}};
   file.runs.push_back(run);
