@@ -99,7 +99,7 @@ class ProcessScan {
     const Listing files = reader_.host.list(directory + "fd");
     if (files.error == ENOENT || files.error == ESRCH) return;  // it has ended
     const Reading comm = reader_.host.read(directory + "comm", 64);
-    const std::string name = clean(comm.text);
+    const std::string name = full_name(directory, clean(comm.text));
     const bool qemu = looks_like_qemu(name);
     const QemuLine line = qemu ? parse_qemu_line(reader_.host.read(directory + "cmdline", 256 << 10).text) : QemuLine{};
     const Holder::Kind kind = qemu ? Holder::Kind::virtual_machine : kind_of_process(name);
@@ -135,6 +135,14 @@ class ProcessScan {
   }
 
  private:
+  // The kernel keeps 15 characters of a name; the command line has them all.
+  std::string full_name(const std::string& directory, const std::string& comm) const {
+    if (comm.size() < 15) return comm;
+    const std::string line = reader_.host.read(directory + "cmdline", 4096).text;
+    const std::string program = clean(last_part(std::string_view(line).substr(0, line.find('\0'))));
+    return program.starts_with(comm) ? program : comm;
+  }
+
   // Daemons that hold every GPU of their driver as a rule.
   void suspect(Holder holder) {
     const bool nvidia = holder.kind == Holder::Kind::persistence || holder.kind == Holder::Kind::exporter;
@@ -270,7 +278,7 @@ QemuLine parse_qemu_line(std::string_view cmdline) {
 
 Holder::Kind kind_of_process(std::string_view comm) {
   for (const KnownProcess& known : kKnown) {
-    if (known.comm == comm) return known.kind;
+    if (known.comm == comm.substr(0, 15)) return known.kind;
   }
   return Holder::Kind::process;
 }

@@ -120,7 +120,7 @@ TEST(Hostile, WithoutRootWhatIsNotSeenIsSaid) {
   // Daemons that are known to hold all GPUs are named, and not taken for certain.
   ASSERT_EQ(inventory.gpus[5].holders.size(), 2u);
   EXPECT_FALSE(inventory.gpus[5].holders[0].certain);
-  EXPECT_EQ(inventory.gpus[5].holders[0].text(), "nvidia-persiste (pid 900, persistence daemon) perhaps");
+  EXPECT_EQ(inventory.gpus[5].holders[0].text(), "nvidia-persistenced (pid 900, persistence daemon) perhaps");
 }
 
 TEST(Hostile, WithoutRootAGuestIsKnownByItsCommandLine) {

@@ -37,7 +37,7 @@ TEST(Inventory, OfADgxHasEightGpusTheirSwitchesAndWhoHoldsThem) {
   EXPECT_EQ(gpu.largest_bar(), uint64_t{128} << 30);
   EXPECT_EQ(gpu.reset_methods, (std::vector<std::string>{"flr", "bus"}));
   EXPECT_EQ(holders_of(gpu),
-            (std::vector<std::string>{"nvidia-persiste (pid 900, persistence daemon)", "python3 (pid 4242)"}));
+            (std::vector<std::string>{"nvidia-persistenced (pid 900, persistence daemon)", "python3 (pid 4242)"}));
   EXPECT_EQ(gpu.holders[1].files, std::vector<std::string>{"/dev/nvidia2"});
   EXPECT_EQ(holders_of(inventory.gpus[0])[1], "dcgm-exporter (pid 901, exporter)");
   EXPECT_TRUE(gpu.mig.capable);

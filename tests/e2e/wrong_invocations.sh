@@ -42,7 +42,8 @@ run_ 125 '--gpus: 1 required' --gpus
 for list in x '' 0, 0,y; do
   run_ 125 "--gpus \"$list\" is not a list of GPUs" --gpus "$list" -- true
 done
-gpus_ 2 'xml not in {table,json}' -o xml
+gpus_ 2 'xml not in {table,json,yaml}' -o xml
+gpus_ 2 '--local excludes --server' --local --server unix:/s
 
 # --- serve: the command line
 serve_ 2 'not expected: --bogus' --bogus
