@@ -28,9 +28,9 @@ constexpr const char* kIds =
 
 void vfio_and_kvm(FakeHost& host) {
   host.file("/dev/kvm", "");
+  host.file("/usr/bin/qemu-system-x86_64", "");
+  host.directory("/sys/module/vfio_pci");
   host.file("/dev/vfio/vfio", "");
-  host.file("/proc/modules",
-            "vfio_pci 16384 0 - Live 0x0\nvfio_iommu_type1 49152 0 - Live 0x0\nkvm_intel 1 0 - Live 0x0\n");
   host.file("/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", "N\n");
   host.file("/sys/module/kvm_intel/parameters/nested", "Y\n");
 }
@@ -38,7 +38,7 @@ void vfio_and_kvm(FakeHost& host) {
 void server_base(FakeHost& host) {
   host.pci_ids(kIds);
   host.processor("GenuineIntel", "vmx ept", "BOOT_IMAGE=/boot/vmlinuz root=/dev/sda1 intel_iommu=on iommu=pt");
-  host.file("/sys/class/iommu/dmar0/intel-iommu/ecap", "f020df\n");  // bit 3: interrupts are remapped
+  host.file("/proc/interrupts", "           CPU0\n 24:        0  IR-PCI-MSI 0-edge  nvme0q0\n");
   host.file("/etc/os-release", "ID=debian\n");
   host.file("/etc/default/grub", "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet intel_iommu=on iommu=pt\"\n");
   host.file("/proc/meminfo", "MemTotal:       131072000 kB\nHugePages_Total:    1024\nHugepagesize:       2048 kB\n");
@@ -49,6 +49,8 @@ void server_base(FakeHost& host) {
 void dgx(FakeHost& host) {
   server_base(host);
   const int buses[] = {0x1b, 0x43, 0x52, 0x61, 0x9d, 0xc3, 0xd1, 0xdf};
+  host.file("/sys/devices/system/node/node0/cpulist", "0-55,112-167\n");
+  host.file("/sys/devices/system/node/node1/cpulist", "56-111,168-223\n");
   std::vector<std::string> all;
   for (int i = 0; i < 8; ++i) {
     const std::string port = fmt::format("0000:{:02x}:01.0", buses[i] - 3);
@@ -178,7 +180,6 @@ void desktop(FakeHost& host, bool dirty) {
 void apu(FakeHost& host) {
   server_base(host);
   host.processor("AuthenticAMD", "svm npt", "root=/dev/nvme0n1p2");
-  host.file("/sys/class/iommu/ivhd0/amd-iommu/features", "246577efa2254afa:0\n");
   const std::vector<std::string> above = {"0000:00:08.1"};
   host.add({.address = "0000:33:00.0",
             .bridges = above,
@@ -351,7 +352,7 @@ void no_iommu(FakeHost& host) {
   server_base(host);
   host.processor("GenuineIntel", "vmx ept", "root=/dev/sda1 quiet");
   host.file("/etc/default/grub", "GRUB_TIMEOUT=5\nGRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\n");
-  std::filesystem::remove_all(host.root() / "sys/class/iommu");
+  host.file("/proc/interrupts", "           CPU0\n 24:        0  PCI-MSI 0-edge  nvme0q0\n");
   host.directory("/sys/kernel/iommu_groups");
   four_functions(host, -1, -1, false);
 }
