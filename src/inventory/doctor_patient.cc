@@ -104,8 +104,7 @@ bool Patient::module_exists(const std::string& name) const {
 }
 
 std::string Patient::find_program(const std::string& name) const {
-  std::string_view path = host.self().path;
-  const std::string all(path);
+  const std::string all = host.self().path;
   for (size_t begin = 0; begin <= all.size();) {
     const size_t end = std::min(all.find(':', begin), all.size());
     const std::string directory = all.substr(begin, end - begin);
