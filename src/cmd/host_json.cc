@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "cmd/host_report.h"
@@ -90,7 +92,7 @@ ordered_json gpu_json(const inventory::Gpu& gpu) {
       {"model", gpu.model},
       {"vendor", or_null(gpu.vendor_name)},
       {"ids", gpu.function.ids()},
-      {"class", gpu.function.class_code},
+      {"class", fmt::format("{:06x}", gpu.function.class_code)},
       {"uuid", or_null(gpu.uuid)},
       {"numa_node", or_null(gpu.function.numa_node)},
       {"driver", or_null(gpu.function.driver)},

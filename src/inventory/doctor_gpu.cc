@@ -43,6 +43,8 @@ std::string whereabouts(const Gpu& gpu) {
 
 std::string gib(uint64_t bytes) { return fmt::format("{} GiB", (bytes + kGiB - 1) / kGiB); }
 
+std::string members(size_t count) { return fmt::format("{} member{}", count, count == 1 ? "" : "s"); }
+
 }  // namespace
 
 void check_gpus(Patient& patient) {
@@ -119,8 +121,8 @@ void check_groups(Patient& patient) {
       finding.why = "The GPU can be handed over; its guest could reach those devices through it.";
       finding.fixes = {{.advice = "Hand them to the same guest, or leave them without a driver."}};
     } else {
-      finding.found = fmt::format("IOMMU group {} is clean: {} members, all bridges or of this card.",
-                                  *gpu.function.iommu_group, gpu.group.size());
+      finding.found = fmt::format("IOMMU group {} is clean: {}, no stranger.", *gpu.function.iommu_group,
+                                  members(gpu.group.size()));
     }
     patient.findings.push_back(std::move(finding));
   }
@@ -139,9 +141,14 @@ void check_displays(Patient& patient) {
     }
     if (shown.empty() && !gpu.boot_display) continue;
     Finding finding = about(gpu, "display");
-    finding.level = Level::warn;
     finding.found = shown.empty() ? "The firmware shows its messages on this GPU."
                                   : fmt::format("The host shows {} on this GPU.", fmt::join(shown, ", "));
+    // A driver's own framebuffer goes with the driver; the others hold on.
+    if (!firmware && !console && !gpu.boot_display) {
+      patient.findings.push_back(std::move(finding));
+      continue;
+    }
+    finding.level = Level::warn;
     finding.why =
         firmware ? "The firmware's framebuffer lies in a BAR: vfio-pci cannot map that one (\"BAR: can't reserve\"), "
                    "and the guest's driver fails."
@@ -259,7 +266,9 @@ void check_bars(Patient& patient) {
           "with OVMF, -fw_cfg name=opt/ovmf/X-PciMmio64Mb,string={}.",
           gib(wide), window / kGiB, window >> 20);
     } else {
-      finding.found = fmt::format("{} of 64-bit BARs: QEMU's default window is enough.", gib(wide));
+      finding.found = wide == 0 ? "It has no 64-bit BARs: a guest needs no window for them."
+                                : fmt::format("{} of 64-bit BARs: QEMU's default window is enough.",
+                                              wide < kGiB ? "Less than 1 GiB" : gib(wide));
     }
     patient.findings.push_back(std::move(finding));
   }

@@ -163,6 +163,12 @@ TEST(Doctor, TheFirmwaresFramebufferNeedsAParameterTheDriversADarkScreen) {
   EXPECT_TRUE(mentions(driver.found, "fb0 (nouveaudrmfb), text console"));
   EXPECT_TRUE(mentions(driver.fixes[0].command, "/sys/class/vtconsole"));
   EXPECT_FALSE(Examined("dgx").has("display"));
+  // A second card's own framebuffer goes when its driver goes.
+  Examined laptop("laptop");
+  laptop.tree.file("/sys/class/graphics/fb1/name", "nvidia-drmdrmfb\n");
+  laptop.tree.link("/sys/class/graphics/fb1/device", "../../../0000:01:00.0");
+  EXPECT_EQ(laptop.finding("display", "0000:01:00.0").level, Level::ok);
+  EXPECT_EQ(laptop.finding("display", "0000:00:02.0").level, Level::warn);
 }
 
 TEST(Doctor, DriversThatHoldOnAreNamed) {

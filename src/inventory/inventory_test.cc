@@ -149,6 +149,20 @@ TEST(Inventory, OfALaptopLetsASleepingGpuSleep) {
   EXPECT_EQ(discrete.bottleneck->link.text(), "16.0 GT/s x8");
 }
 
+TEST(Inventory, DriversThatCouldHaveItAreNamedOnce) {
+  FakeMachine machine("desktop");
+  machine.tree.file("/lib/modules/6.1.0-test-amd64/modules.alias",
+                    "alias pci:v000010DEd*sv*sd*bc03sc*i* nouveau\nalias pci:v000010DEd00002204* nvidia\n");
+  machine.tree.file(machine.tree.directory_of("0000:01:00.0") + "modalias",
+                    "pci:v000010DEd00002204sv0sd0bc03sc00i00\n");
+  EXPECT_EQ(machine.inventory().gpus.at(0).drivers_possible, (std::vector<std::string>{"nouveau", "nvidia"}));
+  machine.tree.link(machine.tree.directory_of("0000:01:00.0") + "driver", "../../../../bus/pci/drivers/nouveau-drm");
+  EXPECT_EQ(machine.inventory().gpus.at(0).drivers_possible,
+            (std::vector<std::string>{"nouveau-drm", "nouveau", "nvidia"}));
+  machine.tree.link("/sys/bus/pci/drivers/nouveau-drm/module", "../../../../module/nouveau");
+  EXPECT_EQ(machine.inventory().gpus.at(0).drivers_possible, (std::vector<std::string>{"nouveau", "nvidia"}));
+}
+
 TEST(Inventory, OfAGpuThatDoesNotAnswerCallsItLost) {
   FakeMachine machine("desktop");
   machine.tree.file(machine.tree.directory_of("0000:01:00.0") + "config", "\xff\xff\xff\xff");

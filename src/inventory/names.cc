@@ -43,6 +43,12 @@ std::string market_name(const std::string& name) {
   return name.substr(open + 1, close - open - 1);
 }
 
+// Modules are listed with underscores, drivers often have hyphens.
+std::string underscored(std::string name) {
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
 }  // namespace
 
 PciName find_pci_name(std::string_view pci_ids, uint16_t vendor, uint16_t device) {
@@ -101,10 +107,12 @@ void find_drivers(Reader& reader, std::vector<Gpu>& gpus) {
   for (Gpu& gpu : gpus) {
     const auto modalias = reader.text(device_directory(gpu.function.address) + "/modalias");
     if (modalias) gpu.drivers_possible = drivers_for(aliases, *modalias);
-    if (!gpu.function.driver.empty() && std::find(gpu.drivers_possible.begin(), gpu.drivers_possible.end(),
-                                                  gpu.function.driver) == gpu.drivers_possible.end()) {
-      gpu.drivers_possible.insert(gpu.drivers_possible.begin(), gpu.function.driver);
-    }
+    // The driver's name and its module's may differ: bochs-drm is of the module bochs.
+    const std::string& driver = gpu.function.driver;
+    const std::string module = driver.empty() ? "" : reader.link_name("/sys/bus/pci/drivers/" + driver + "/module");
+    const bool named = std::any_of(gpu.drivers_possible.begin(), gpu.drivers_possible.end(),
+                                   [&](const std::string& one) { return one == underscored(driver) || one == module; });
+    if (!driver.empty() && !named) gpu.drivers_possible.insert(gpu.drivers_possible.begin(), driver);
   }
 }
 
