@@ -113,6 +113,7 @@ ordered_json gpu_json(const inventory::Gpu& gpu) {
                          ? ordered_json{{"pci", gpu.bottleneck->at.text()}, {"link", link_json(gpu.bottleneck->link)}}
                          : ordered_json()},
       {"power_state", or_null(gpu.power_state)},
+      {"asleep", gpu.asleep},
       {"integrated", gpu.integrated},
       {"boot_display", gpu.boot_display},
       {"monitors", gpu.monitors}};

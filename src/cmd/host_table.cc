@@ -137,7 +137,7 @@ void describe(const Gpu& gpu, std::vector<std::string>& lines, bool colour) {
   out.add("resets", gpu.reset_methods.empty() ? "none" : joined(gpu.reset_methods));
   out.add("PCIe link", link_text(gpu));
   out.add("bottleneck", bottleneck_text(gpu));
-  out.add("power", gpu.power_state);
+  out.add("power", gpu.asleep ? gpu.power_state + ", asleep: its link was not asked" : gpu.power_state);
   if (gpu.boot_display) out.add("display", "the firmware's messages appear on it");
   out.add("monitors", joined(gpu.monitors));
   if (gpu.physical_function) out.add("SR-IOV", "a virtual function of " + gpu.physical_function->text());

@@ -101,6 +101,7 @@ struct Gpu {
   bool boot_display = false;
   uint64_t rom_size = 0;
   std::string power_state;
+  bool asleep = false;  // then nothing was asked that would wake it: no link, no BARs' other sizes
   std::string driver_override;
   std::vector<std::string> drivers_possible;  // modules that name this device, and VFIO's
   std::vector<Bar> bars;

@@ -145,8 +145,18 @@ TEST(Inventory, OfALaptopLetsASleepingGpuSleep) {
   EXPECT_TRUE(inventory.gpus[0].boot_display);
   const Gpu& discrete = inventory.gpus[1];
   EXPECT_EQ(discrete.power_state, "D3cold");
-  EXPECT_EQ(discrete.state, State::host);  // all ones, because it sleeps: not lost
-  EXPECT_EQ(discrete.bottleneck->link.text(), "16.0 GT/s x8");
+  EXPECT_TRUE(discrete.asleep);
+  EXPECT_EQ(discrete.state, State::host);   // all ones, because it sleeps: not lost
+  EXPECT_EQ(discrete.link_max.text(), "");  // asking for it would wake it
+}
+
+TEST(Inventory, OfALaptopSeesWhatIsNarrowerThanTheGpu) {
+  FakeMachine machine("laptop");
+  machine.tree.file(machine.tree.directory_of("0000:01:00.0") + "power/runtime_status", "active\n");
+  machine.tree.file(machine.tree.directory_of("0000:01:00.0") + "config", "\xde\x10\xa2\x25");
+  const Inventory inventory = machine.inventory();
+  ASSERT_TRUE(inventory.gpus.at(1).bottleneck);
+  EXPECT_EQ(inventory.gpus[1].bottleneck->link.text(), "16.0 GT/s x8");
 }
 
 TEST(Inventory, DriversThatCouldHaveItAreNamedOnce) {

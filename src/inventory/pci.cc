@@ -122,11 +122,19 @@ void read_vgpu_types(Reader& reader, const std::string& directory, Gpu& gpu) {
   }
 }
 
-// Configuration space that reads as all ones: nobody answers on the bus. A sleeping device is left asleep.
+// Configuration space that reads as all ones: nobody answers on the bus.
 bool answers(Reader& reader, const std::string& directory) {
-  if (reader.text(directory + "power/runtime_status").value_or("") == "suspended") return true;
   const Reading config = reader.host.read(directory + "config", 4);
-  return !config || config.text.size() < 4 || config.text != "\xff\xff\xff\xff";
+  return !config || config.text != "\xff\xff\xff\xff";
+}
+
+// What the kernel reads from the device itself, and wakes it for.
+void ask_device(Reader& reader, const std::string& directory, Gpu& gpu) {
+  for (Bar& bar : gpu.bars) bar.possible = possible_sizes(reader, directory, bar.index);
+  gpu.link = read_link(reader, directory, "current");
+  gpu.link_max = read_link(reader, directory, "max");
+  gpu.bottleneck = find_bottleneck(reader, gpu);
+  if (!answers(reader, directory)) gpu.state = State::lost;
 }
 
 }  // namespace
@@ -244,16 +252,14 @@ void read_details(Reader& reader, const Functions& functions, Gpu& gpu) {
     gpu.bars = parse_resources(*resources, gpu.rom_size, trouble);
     for (const std::string& sentence : trouble) reader.trouble(directory + "resource: " + sentence + ".");
   }
-  for (Bar& bar : gpu.bars) bar.possible = possible_sizes(reader, directory, bar.index);
   const auto resets = reader.text(directory + "reset_method");
   if (resets) {
     for (const std::string_view word : words_of(*resets)) gpu.reset_methods.emplace_back(word);
   } else if (reader.host.exists(directory + "reset")) {
     gpu.reset_methods = {"unnamed"};  // kernels before 5.15 have one and do not say which
   }
-  gpu.link = read_link(reader, directory, "current");
-  gpu.link_max = read_link(reader, directory, "max");
-  gpu.bottleneck = find_bottleneck(reader, gpu);
+  gpu.asleep = reader.text(directory + "power/runtime_status").value_or("") == "suspended";
+  if (!gpu.asleep) ask_device(reader, directory, gpu);
   read_sriov(reader, directory, gpu);
   read_vgpu_types(reader, directory, gpu);
   for (const auto& [address, function] : functions) {
@@ -264,7 +270,6 @@ void read_details(Reader& reader, const Functions& functions, Gpu& gpu) {
       gpu.card.begin(), gpu.card.end(), [](const PciFunction& function) { return function.class_code >> 8 == 0x1080; });
   gpu.integrated = (gpu.function.vendor == 0x8086 && gpu.function.bridges.empty()) ||
                    (gpu.function.vendor == 0x1002 && shares_with_processor);
-  if (!answers(reader, directory)) gpu.state = State::lost;
 }
 
 }  // namespace nm::inventory
