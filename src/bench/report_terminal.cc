@@ -7,7 +7,7 @@
 #include <cmath>
 #include <map>
 
-#include "bench/grid.h"
+#include "base/grid.h"
 #include "bench/papers.h"
 #include "bench/report.h"
 #include "bench/report_words.h"

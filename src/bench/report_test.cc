@@ -4,7 +4,7 @@
 
 #include <sstream>
 
-#include "bench/grid.h"
+#include "base/grid.h"
 #include "bench/papers.h"
 #include "bench/report_example.h"
 #include "bench/report_words.h"

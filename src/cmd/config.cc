@@ -149,16 +149,26 @@ Result<std::optional<std::string>> read_client_config(const std::string& path) {
   return server;
 }
 
-Result<wire::Address> client_server(const std::string& flag) {
-  if (!flag.empty()) return parse_from(flag, "--server");
+Result<std::optional<wire::Address>> named_server(const std::string& flag) {
+  const auto found = [](Result<wire::Address> address) -> Result<std::optional<wire::Address>> {
+    if (!address) return address.error();
+    return std::optional(*address);
+  };
+  if (!flag.empty()) return found(parse_from(flag, "--server"));
   const char* variable = ::getenv("NEARMETAL_SERVER");
-  if (variable && *variable) return parse_from(variable, "NEARMETAL_SERVER");
+  if (variable && *variable) return found(parse_from(variable, "NEARMETAL_SERVER"));
   for (const std::string& path : client_config_files()) {
     auto server = read_client_config(path);
     if (!server) return server.error();
-    if (*server) return parse_from(**server, path);
+    if (*server) return found(parse_from(**server, path));
   }
-  return wire::default_address();
+  return std::optional<wire::Address>();
+}
+
+Result<wire::Address> client_server(const std::string& flag) {
+  const auto named = named_server(flag);
+  if (!named) return named.error();
+  return *named ? **named : wire::default_address();
 }
 
 }  // namespace nm::cmd

@@ -37,5 +37,7 @@ Result<std::optional<std::string>> read_client_config(const std::string& path);
 // The server that a client talks to: the flag, else NEARMETAL_SERVER, else $XDG_CONFIG_HOME/nearmetal/config.toml, else
 // /etc/nearmetal/config.toml, else the built-in default. The error names where a bad address came from.
 Result<wire::Address> client_server(const std::string& flag);
+// The same; nothing where nobody named one.
+Result<std::optional<wire::Address>> named_server(const std::string& flag);
 
 }  // namespace nm::cmd

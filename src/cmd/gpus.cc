@@ -1,14 +1,23 @@
-// nearmetal gpus: what a server offers, as a table or as JSON.
+// nearmetal gpus: what a server offers, or, without one, what this host itself has.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "cmd/command_line.h"
 #include "cmd/config.h"
 #include "cmd/gpus_query.h"
+#include "cmd/host_report.h"
+#include "cmd/yaml.h"
 
 namespace nm::cmd {
 namespace {
+
+struct Options {
+  std::string server, output = "table", root;
+  bool local = false, wide = false;
+};
 
 void print_table(const std::vector<GpuInfo>& gpus) {
   size_t width = 4;
@@ -22,29 +31,61 @@ void print_table(const std::vector<GpuInfo>& gpus) {
   }
 }
 
-}  // namespace
-
-int gpus_verb(const Args& args) {
-  std::string server, output = "table";
-  CLI::App app("Lists the GPUs that a server offers.", "nearmetal gpus");
-  app.add_option("--server", server, "unix:PATH or tcp:HOST:PORT (else NEARMETAL_SERVER, else the configuration)")
-      ->type_name("ADDRESS");
-  app.add_option("-o,--output", output, "table (the default) or json")
-      ->check(CLI::IsMember({"table", "json"}))
-      ->type_name("FORMAT");
-  app.footer("Example:\n  nearmetal gpus --server unix:/run/nearmetal/nearmetal.sock -o json");
-  if (const auto status = parse(app, args)) return *status;
-
-  const auto address = client_server(server);
-  if (!address) return fail(address.error().message);
-  const auto gpus = query_gpus(*address);
+int show_server(const wire::Address& address, const Options& options) {
+  const auto gpus = query_gpus(address);
   if (!gpus) return fail(gpus.error().message);
-  if (output == "json") {
+  if (options.output == "json") {
     fmt::print("{}\n", to_json(*gpus));
+  } else if (options.output == "yaml") {
+    fmt::print("{}", to_yaml(nlohmann::ordered_json::parse(to_json(*gpus))));
   } else {
     print_table(*gpus);
   }
   return 0;
+}
+
+int show_host(const Options& options) {
+  const inventory::DirectoryHost host(options.root);
+  const inventory::Inventory inventory = inventory::take_inventory(host);
+  if (options.output != "table") {
+    fmt::print("{}", to_text(inventory_json(inventory), options.output));
+    return 0;
+  }
+  const bool colour = ::isatty(STDOUT_FILENO) && !::getenv("NO_COLOR");
+  const auto lines = options.wide ? inventory_details(inventory, colour) : inventory_table(inventory, colour);
+  for (const std::string& line : lines) fmt::print("{}\n", line);
+  for (const std::string& note : inventory_notes(inventory)) fmt::print(stderr, "nearmetal: {}\n", note);
+  return 0;
+}
+
+}  // namespace
+
+int gpus_verb(const Args& args) {
+  Options options;
+  CLI::App app("Lists the GPUs that a server offers or, where none is named and none listens, this host's own.",
+               "nearmetal gpus");
+  auto* server = app.add_option("--server", options.server,
+                                "unix:PATH or tcp:HOST:PORT (else NEARMETAL_SERVER, else the configuration)")
+                     ->type_name("ADDRESS");
+  app.add_flag("--local", options.local, "this host's own GPUs: who has them, and whether a VM can")->excludes(server);
+  app.add_flag("--wide", options.wide, "of this host's: all that is known of each");
+  app.add_option("-o,--output", options.output, "table (the default), json or yaml")
+      ->check(CLI::IsMember({"table", "json", "yaml"}))
+      ->type_name("FORMAT");
+  app.add_option("--root", options.root)->group("");  // for tests: the host whose files lie in this directory
+  app.footer(
+      "Example:\n  nearmetal gpus --server unix:/run/nearmetal/nearmetal.sock -o json\n  nearmetal gpus --local "
+      "--wide");
+  if (const auto status = parse(app, args)) return *status;
+
+  if (options.local || !options.root.empty()) return show_host(options);
+  const auto named = named_server(options.server);
+  if (!named) return fail(named.error().message);
+  if (*named) return show_server(**named, options);
+  const wire::Address usual = wire::default_address();
+  if (const auto answers = wire::dial(usual, Millis(5'000))) return show_server(usual, options);
+  fmt::print(stderr, "nearmetal: No server is named and none listens at {}: this host's own GPUs.\n", usual.text());
+  return show_host(options);
 }
 
 }  // namespace nm::cmd

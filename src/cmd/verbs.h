@@ -10,6 +10,7 @@ using Args = std::vector<std::string>;
 
 int run_verb(const Args& args);
 int gpus_verb(const Args& args);
+int doctor_verb(const Args& args);
 int top_verb(const Args& args);
 int bench_verb(const Args& args);
 int serve_verb(const Args& args);  // becomes nearmetald

@@ -18,7 +18,7 @@ config() { echo "$1" >"$SCRATCH/c.toml"; }
 wrong 2 'Usage: nearmetal VERB' "$BIN/nearmetal"
 wrong 2 'there is no verb "frobnicate"' "$BIN/nearmetal" frobnicate
 wrong 2 'not expected: extra' "$BIN/nearmetal" version extra
-for verb in run gpus serve version; do
+for verb in run gpus doctor serve version; do
   wrong 0 'Example:' "$BIN/nearmetal" $verb --help
 done
 wrong 0 'Example:' "$BIN/nearmetald" --help
@@ -42,7 +42,10 @@ run_ 125 '--gpus: 1 required' --gpus
 for list in x '' 0, 0,y; do
   run_ 125 "--gpus \"$list\" is not a list of GPUs" --gpus "$list" -- true
 done
-gpus_ 2 'xml not in {table,json}' -o xml
+gpus_ 2 'xml not in {table,json,yaml}' -o xml
+gpus_ 2 '--server excludes --local' --local --server unix:/s
+
+wrong 2 'not expected: extra' "$BIN/nearmetal" doctor extra
 
 # --- serve: the command line
 serve_ 2 'not expected: --bogus' --bogus

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace nm::bench {
+namespace nm {
 
 enum class Tint { none, good, fast, bad, unsure, faint, strong };
 
@@ -35,4 +35,4 @@ class Grid {
   std::vector<size_t> extra_;
 };
 
-}  // namespace nm::bench
+}  // namespace nm

@@ -1,8 +1,8 @@
-#include "bench/grid.h"
+#include "base/grid.h"
 
 #include <algorithm>
 
-namespace nm::bench {
+namespace nm {
 
 size_t width_of(std::string_view text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
@@ -78,4 +78,4 @@ std::vector<std::string> Grid::lines(bool colour, size_t indent) const {
   return lines;
 }
 
-}  // namespace nm::bench
+}  // namespace nm
