@@ -118,7 +118,13 @@ int compare_targets(const std::vector<bench::Target>& targets, const BenchOption
   if (!comparison) return fail(comparison.error().message);
   const int status = show_comparison(*comparison, files.all(), flags.show);
   if (measured.interrupted) return fail("Ended by Ctrl-C; this is what was measured so far.", kInterrupted);
-  return measured.stopped.empty() ? status : kFailed;
+  if (!measured.stopped.empty()) return kFailed;
+  const bool nothing = std::all_of(comparison->targets.begin(), comparison->targets.end(),
+                                   [](const auto& target) { return target.metrics.empty(); });
+  if (status == 0 && nothing) {
+    return fail("Nothing was compared: no figure was measured through both targets, for the reasons above.");
+  }
+  return status;
 }
 
 }  // namespace

@@ -63,7 +63,9 @@ equal "two pairs: no interval, no verdict" "[None] {'INCONCLUSIVE'} False" \
   "$(of "f\"{[s['t'][1] for s in r['targets'][0]['summaries']][:1]} {set(s['verdict'] for s in r['targets'][0]['summaries'])} {r['quiet']}\"")"
 
 # --- throttled pairs are dropped and counted, for no other reason
-compare native hot='env FAKE_THROTTLE=64' --program Alpha --pairs 3 -o json >"$SCRATCH/r.json" 2>/dev/null
+status=0
+compare native hot='env FAKE_THROTTLE=64' --program Alpha --pairs 3 -o json >"$SCRATCH/r.json" 2>/dev/null || status=$?
+equal "all throttled: nothing was compared, and the status says so" 1 $status
 equal "throttled runs are dropped and counted" "3 0" "$(of "f\"{len(r['dropped'])} {len(r['targets'][0]['metrics'])}\"")"
 compare native capped='env FAKE_THROTTLE=4' --program Alpha --pairs 3 -o json >"$SCRATCH/r.json" 2>/dev/null
 equal "the usual power cap is no reason" "0" "$(of "len(r['dropped'])")"
@@ -73,7 +75,9 @@ noisy=$(FAKE_NOISE=0.08 compare native same='env A=b' --program Alpha --pairs 4 
 contains "noise is said" "noisy" "$noisy"
 
 # --- what a device cannot run is not a failure
-compare native none='env FAKE_FAULT=unsupported' --program Alpha --pairs 3 -o json >"$SCRATCH/r.json" 2>/dev/null
+status=0
+compare native none='env FAKE_FAULT=unsupported' --program Alpha --pairs 3 -o json >"$SCRATCH/r.json" 2>/dev/null || status=$?
+equal "nothing can run: nothing was compared, and the status says so" 1 $status
 equal "skipped is not failed" "1 0" "$(of "f\"{len(r['skipped'])} {len(r['failed'])}\"")"
 
 contains "list" "Alpha" "$(bench list --workload "$FAKE")"

@@ -29,3 +29,5 @@ contains "the table has the levels" "level 1" "$("$BIN/nearmetal" bench report "
 unset LD_LIBRARY_PATH
 out=$("$BIN/nearmetal" bench run --program Reduction 2>&1) && fail "a run without a device ended with 0: $out"
 contains "no device" "Reduction" "$out"
+out=$("$BIN/nearmetal" bench compare native "same=env A=b" --program Reduction --pairs 2 2>&1) && fail "a comparison of nothing ended with 0: $out"
+contains "nothing compared" "Nothing was compared" "$out"
