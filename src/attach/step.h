@@ -26,6 +26,8 @@ struct Context {
   System& system;
   Millis kernel{10'000};  // for the kernel to answer a write
   Millis guest{60'000};   // for a guest to let go
+  bool heed = true;       // Ctrl-C; not while undoing
+  bool stopped() const { return heed && system.interrupted(); }
 };
 
 class Step {
@@ -41,9 +43,10 @@ class Step {
   virtual std::vector<std::string> undo_commands() const = 0;
 
   virtual Result<void> perform(Context& context) = 0;
-  // Looks again, independently of what perform saw.
-  virtual Result<void> verify(Context& context) = 0;
   virtual Result<void> undo(Context& context) = 0;
+  // Look again, independently of what perform or undo saw. Both are asked right after it, never in the middle.
+  virtual Result<void> verify(Context& context) = 0;
+  virtual Result<void> verify_undone(Context& context) = 0;
 };
 
 using Steps = std::vector<std::unique_ptr<Step>>;

@@ -48,9 +48,32 @@ class System {
   // SIGTERM, then wait for its end. The error: it has not ended within the limit.
   virtual Result<void> end_process(pid_t pid, uint64_t started, Millis limit) = 0;
 
-  // For loops that wait for something without an event: sleeps a moment. False: the user has asked to stop.
-  virtual bool pause() = 0;
+  // For loops that wait for something that has no event: sleeps a moment.
+  virtual void pause() = 0;
+  // The user has asked to stop (Ctrl-C).
+  virtual bool interrupted() const = 0;
 };
+
+// This machine.
+class RealSystem : public System {
+ public:
+  RealSystem() = default;
+  const inventory::Host& host() const override { return host_; }
+  Result<void> write(const std::string& path, const std::string& text, Millis limit) override;
+  std::vector<StuckWriter> stuck() override;
+  Result<Finished> run(const std::vector<std::string>& argv, Millis limit, const std::string& input) override;
+  Result<void> end_process(pid_t pid, uint64_t started, Millis limit) override;
+  void pause() override;
+  bool interrupted() const override;
+
+ private:
+  inventory::DirectoryHost host_;
+  std::vector<StuckWriter> stuck_;
+};
+
+// From here on SIGINT and SIGTERM no longer end the process: they are what RealSystem::interrupted() tells. A second
+// SIGINT changes nothing either, because what is being undone must not be left half undone.
+void heed_interrupts();
 
 // When a process began, in the kernel's ticks; 0: there is none of that number.
 uint64_t start_of_process(const inventory::Host& host, pid_t pid);
