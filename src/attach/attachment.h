@@ -61,4 +61,13 @@ struct Operation {
   std::string trouble;  // why it could be neither finished nor undone; empty: nobody has tried
 };
 
+// As the store keeps them. The readers throw what JSON's library throws, or std::runtime_error: the store catches both.
+Json to_json(const FunctionState& state);
+FunctionState function_state_of(const Json& json);
+Json to_json(const Attachment& attachment);
+Attachment attachment_of(const Json& json);
+Json to_json(const Operation& operation);  // but for its number and its phases
+Operation operation_of(const Json& json);
+Phase phase_of(const std::string& text);
+
 }  // namespace nm::attach

@@ -11,9 +11,11 @@ class Reversed : public Step {
 
   std::string_view kind() const override { return "undo"; }
   Json record() const override { return to_json(*inner_); }
-  std::string title() const override { return "Undo: " + inner_->title(); }
+  std::string title() const override { return inner_->undo_title(); }
+  std::string undo_title() const override { return inner_->title(); }
   std::vector<std::string> commands() const override { return inner_->undo_commands(); }
   std::vector<std::string> undo_commands() const override { return inner_->commands(); }
+  bool survives_boot() const override { return inner_->survives_boot(); }
   Result<void> perform(Context& context) override { return inner_->undo(context); }
   Result<void> verify(Context& context) override { return inner_->verify_undone(context); }
   Result<void> verify_undone(Context& context) override { return inner_->verify(context); }

@@ -38,9 +38,14 @@ class Step {
 
   // "Bind 0000:65:00.0 to vfio-pci". No full stop.
   virtual std::string title() const = 0;
+  virtual std::string undo_title() const = 0;
   // What a careful administrator would type; a line that begins with '#' is something to look at. May be empty.
   virtual std::vector<std::string> commands() const = 0;
   virtual std::vector<std::string> undo_commands() const = 0;
+
+  // What it does is there again after the host's next start: a line in a guest's definition, say. Of a step that does
+  // not, nothing is left to undo then.
+  virtual bool survives_boot() const { return false; }
 
   virtual Result<void> perform(Context& context) = 0;
   virtual Result<void> undo(Context& context) = 0;
