@@ -139,18 +139,18 @@ Result<void> Executor::apply(Operation operation, const Plan& plan) {
     return {};
   }
   const std::string why = result.error().message;
-  auto back = roll_back(std::move(operation), plan.steps);
+  auto back = roll_back(operation, plan.steps);
   return Error{back ? why + " All is as it was before." : why + " " + back.error().message};
 }
 
-Result<void> Executor::finish(Operation operation, const Steps& steps) {
+Result<void> Executor::finish(Operation& operation, const Steps& steps) {
   Result<void> result = forward(operation, steps);
   if (result) result = store_.conclude(operation, operation.after);
   if (result) tell(Moment::What::finished, steps.size(), steps);
   return result;
 }
 
-Result<void> Executor::roll_back(Operation operation, const Steps& steps) {
+Result<void> Executor::roll_back(Operation& operation, const Steps& steps) {
   operation.stuck = context_.system.stuck();
   Result<void> back;
   if (!operation.stuck.empty()) {

@@ -56,8 +56,8 @@ class Executor {
   // error says that as well.
   Result<void> apply(Operation operation, const Plan& plan);
   // What an earlier process left: on to the end, or back to the beginning. `steps` are the operation's, made again.
-  Result<void> finish(Operation operation, const Steps& steps);
-  Result<void> roll_back(Operation operation, const Steps& steps);
+  Result<void> finish(Operation& operation, const Steps& steps);
+  Result<void> roll_back(Operation& operation, const Steps& steps);
 
  private:
   Result<void> forward(Operation& operation, const Steps& steps);
