@@ -2,6 +2,7 @@
 
     cmd -> server -> wire -> base <- wire <- client        softgpu -> base
     cmd -> bench -> base        workload -> device -> kernels (beside src/), base
+    cmd -> attach -> inventory -> base
     cmd -> inventory -> base
 
 Siblings never include each other, and nothing includes upwards. What api/ generates (headers without a folder in their
@@ -25,7 +26,8 @@ MAY_INCLUDE = {
     "workload": {"device", "kernels", "base"},
     "bench": {"base"},
     "inventory": {"base"},
-    "cmd": {"server", "bench", "inventory", "wire", "base"},
+    "attach": {"inventory", "base"},
+    "cmd": {"server", "bench", "attach", "inventory", "wire", "base"},
 }
 MAY_USE_GENERATED = {"client", "server", "softgpu", "wire", "device", "workload"}
 # The client lives in other people's processes: libc and the C++ standard library, nothing else.

@@ -11,6 +11,11 @@ using Args = std::vector<std::string>;
 int run_verb(const Args& args);
 int gpus_verb(const Args& args);
 int doctor_verb(const Args& args);
+int attach_verb(const Args& args);
+int detach_verb(const Args& args);
+int release_verb(const Args& args);
+int recover_verb(const Args& args);
+int status_verb(const Args& args);
 int top_verb(const Args& args);
 int bench_verb(const Args& args);
 int serve_verb(const Args& args);  // becomes nearmetald
