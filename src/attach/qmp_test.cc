@@ -1,7 +1,9 @@
 // The monitor's client and the backend on it, with machines of every temper.
 #include "attach/qmp.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "attach/fake_qemu.h"
@@ -9,6 +11,7 @@
 #include "attach/qmp_backend.h"
 #include "attach/qmp_device.h"
 #include "attach/world.h"
+#include "base/process.h"
 
 namespace nm::attach {
 namespace {
@@ -177,6 +180,84 @@ TEST(QmpBackend, AnswersOfTheWrongShapeAreRefused) {
   const auto report = with.manager().attach({.gpu = "0", .guest = "train1"});
   ASSERT_FALSE(report);
   EXPECT_TRUE(has(report.error().message, "does not list its PCI devices")) << report.error().message;
+}
+
+// A genuine QEMU that has not begun to run: its ports, and a device of its own that comes and goes.
+TEST(GenuineQemu, HasPortsAndLetsADeviceComeAndGo) {
+  constexpr const char* kQemu = "/usr/bin/qemu-system-x86_64";
+  if (::access(kQemu, X_OK) != 0) GTEST_SKIP() << "there is no " << kQemu;
+  const inventory::Scratch scratch;
+  const std::string socket = scratch.path() + "/qmp";
+  const Fd log(::open((scratch.path() + "/log").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  auto qemu = spawn({.argv = {kQemu,
+                              "-S",
+                              "-machine",
+                              "q35",
+                              "-accel",
+                              "tcg",
+                              "-m",
+                              "64",
+                              "-nodefaults",
+                              "-display",
+                              "none",
+                              "-name",
+                              "guest=genuine",
+                              "-qmp",
+                              "unix:" + socket + ",server=on,wait=off",
+                              "-device",
+                              "pcie-root-port,id=fixed,chassis=1,slot=1,hotplug=off",
+                              "-device",
+                              "pcie-root-port,id=taken,chassis=2,slot=2",
+                              "-device",
+                              "virtio-rng-pci,bus=taken",
+                              "-device",
+                              "pcie-root-port,id=free,chassis=3,slot=3"},
+                     .env = current_environment(),
+                     .fds = {{log.get(), 1}, {log.get(), 2}},
+                     .die_with_parent = true});
+  ASSERT_TRUE(qemu) << qemu.error().message;
+  const TimePoint deadline = Clock::now() + Millis(120'000);
+  while (nobody_listens(socket) && Clock::now() < deadline) ::usleep(20'000);
+
+  const inventory::DirectoryHost host;
+  QmpBackend backend(host);
+  const auto guest = find_guest({&backend}, "genuine");
+  ASSERT_TRUE(guest) << guest.error().message;
+  EXPECT_EQ(guest->pid, qemu->pid());
+  inventory::Gpu gpu;
+  gpu.function.address = {.bus = 0x65};
+  const auto plan = backend.plan({.gpu = gpu, .functions = {gpu.function}}, *guest);
+  ASSERT_TRUE(plan) << plan.error().message;
+  ASSERT_EQ(plan->steps.size(), 1u);
+  EXPECT_EQ(plan->steps[0]->record()["bus"], "free");
+  RealSystem system;
+  Context context{.system = system};
+  const auto added = plan->steps[0]->perform(context);  // this host has no such device
+  ASSERT_FALSE(added);
+  EXPECT_TRUE(has(added.error().message, "VM genuine does not take 0000:65:00.0: ")) << added.error().message;
+  EXPECT_TRUE(plan->steps[0]->undo(context));
+  EXPECT_TRUE(plan->steps[0]->verify_undone(context));
+  {
+    auto qmp = Qmp::connect(socket, Millis(60'000));
+    ASSERT_TRUE(qmp) << qmp.error().message;
+    EXPECT_EQ(qmp->peer(), qemu->pid());
+    // Under the name that a GPU of ours would have: the step's undo takes it for one.
+    const auto plugged = qmp->command(
+        "device_add", {{"driver", "virtio-rng-pci"}, {"id", qmp_device_id(gpu.function.address)}, {"bus", "free"}},
+        Millis(60'000));
+    ASSERT_TRUE(plugged && plugged->good()) << plugged->error;
+  }
+  EXPECT_TRUE(*backend.has(socket, {gpu.function.address}));
+  EXPECT_TRUE(plan->steps[0]->verify(context));
+  EXPECT_TRUE(
+      has(backend.plan({.gpu = gpu, .functions = {gpu.function}}, *guest).error().message, "no empty PCIe root port"));
+  const auto undone = plan->steps[0]->undo(context);
+  EXPECT_TRUE(undone) << undone.error().message;
+  EXPECT_FALSE(*backend.has(socket, {gpu.function.address}));
+  qemu->signal(SIGKILL);
+  qemu->wait();
+  EXPECT_TRUE(plan->steps[0]->undo(context));  // with its machine, it is gone
+  EXPECT_FALSE(*backend.has(socket, {gpu.function.address}));
 }
 
 }  // namespace
