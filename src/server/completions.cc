@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace nm::server {
@@ -33,10 +34,17 @@ void Completions::recycle(Waiting& w) {
   w.events.clear();
 }
 
-CUresult Completions::after(CUcontext context, CUstream stream, Done done) {
+void Completions::arrange(Waiting w) {
+  w.number = arranged_++;
+  waiting_.push_back(std::move(w));
+}
+
+CUresult Completions::after(CUcontext context, CUstream stream, Done done, Brings brings) {
   CUevent event;
   if (CUresult e = record(context, stream, &event)) return e;
-  waiting_.push_back({context, {event}, true, std::move(done), {}});
+  Waiting w{context, {event}, true, std::move(done), {}};
+  w.brings = brings;
+  arrange(std::move(w));
   return CUDA_SUCCESS;
 }
 
@@ -51,12 +59,15 @@ CUresult Completions::after_all(CUcontext context, const std::vector<CUstream>& 
     }
     w.events.push_back(event);
   }
-  waiting_.push_back(std::move(w));
+  w.brings = Brings::news;
+  arrange(std::move(w));
   return CUDA_SUCCESS;
 }
 
-void Completions::when_idle(CUcontext context, std::vector<CUstream> streams, Done done) {
-  waiting_.push_back({context, {}, true, std::move(done), std::move(streams), false});
+void Completions::when_idle(CUcontext context, std::vector<CUstream> streams, Done done, Brings brings) {
+  Waiting w{context, {}, true, std::move(done), std::move(streams), false};
+  w.brings = brings;
+  arrange(std::move(w));
   unsettled_ = true;
 }
 
@@ -95,32 +106,46 @@ CUresult Completions::ask_driver(Waiting& w) {
 }
 
 CUresult Completions::after_event(CUcontext context, CUevent event, Done done) {
-  waiting_.push_back({context, {event}, false, std::move(done), {}});
+  Waiting w{context, {event}, false, std::move(done), {}};
+  w.brings = Brings::news;
+  arrange(std::move(w));
   return CUDA_SUCCESS;
 }
 
 bool Completions::progress() {
-  // Newest first: what came before something finished in its stream is then seen as finished, too, and told first.
   struct Finished {
     Done done;
     CUresult result;
     bool settled;
+    Brings brings;
+    uint64_t number;
   };
   std::vector<Finished> finished;
-  for (size_t i = waiting_.size(); i-- > 0;) {
-    Waiting& w = waiting_[i];
-    enter_(w.context);
-    CUresult result = ask(w);
-    if (result == CUDA_ERROR_NOT_READY) continue;
-    finished.push_back({std::move(w.done), result, w.settled});
-    waiting_.erase(waiting_.begin() + static_cast<long>(i));
+  // Until nothing more is found: what finished before something that we find may have been asked just too early.
+  for (bool found = true; found && !waiting_.empty();) {
+    found = false;
+    // Newest first: what came before something finished in its stream is then seen as finished, too.
+    for (size_t i = waiting_.size(); i-- > 0;) {
+      Waiting& w = waiting_[i];
+      enter_(w.context);
+      CUresult result = ask(w);
+      if (result == CUDA_ERROR_NOT_READY) continue;
+      found = true;
+      finished.push_back({std::move(w.done), result, w.settled, w.brings, w.number});
+      waiting_.erase(waiting_.begin() + static_cast<long>(i));
+    }
   }
   // `done` may hand work to the driver or arrange for something new, and may ask for progress itself.
   if (!finished.empty()) settle();
-  for (auto it = finished.rbegin(); it != finished.rend(); ++it) {
+  if (finished.size() > 1) {
+    std::sort(finished.begin(), finished.end(), [](const Finished& a, const Finished& b) {
+      return a.brings != b.brings ? a.brings == Brings::bytes : a.number < b.number;
+    });
+  }
+  for (Finished& f : finished) {
     // With others behind it, `done` may not be the first to hand something to the driver.
-    idle_ = !it->settled && finished.size() == 1;
-    it->done(it->result);
+    idle_ = !f.settled && finished.size() == 1;
+    f.done(f.result);
   }
   idle_ = false;
   return !finished.empty();

@@ -85,6 +85,34 @@ TEST_F(CompletionsTest, WhatFinishedIsToldInTheOrderInWhichItWasArranged) {
   EXPECT_TRUE(completions_.empty());
 }
 
+// A stream may wait for a word that another one's later work writes.
+TEST_F(CompletionsTest, BytesAreSentBeforeNewsOfWhatWaitedForThem) {
+  g.current = kOne;
+  g.busy = {kA, kB};
+  ASSERT_EQ(completions_.after(kOne, kA, note("news"), Completions::Brings::news), CUDA_SUCCESS);
+  ASSERT_EQ(completions_.after(kOne, kB, note("bytes")), CUDA_SUCCESS);
+  // The newer one finishes when it has been asked, and lets the older one finish.
+  driver_.cuEventQuery = [](CUevent event) {
+    const bool busy = g.busy.count(g.behind[event]);
+    if (g.behind[event] == kB) g.busy = {};
+    return busy ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS;
+  };
+  EXPECT_TRUE(drains());
+  EXPECT_EQ(told_, "bytes news ");
+}
+
+TEST_F(CompletionsTest, BytesKeepTheirOrderHoweverTheyAreFound) {
+  g.current = kOne;
+  g.busy = {kA, kB};
+  for (const char* name : {"1", "2", "3", "4"})
+    ASSERT_EQ(completions_.after(kOne, name[0] % 2 ? kA : kB, note(name)), CUDA_SUCCESS);
+  completions_.when_idle(kOne, {kA}, note("news"), Completions::Brings::news);
+  ASSERT_EQ(completions_.after(kOne, kB, note("5")), CUDA_SUCCESS);
+  g.busy = {};
+  EXPECT_TRUE(drains());
+  EXPECT_EQ(told_, "1 2 3 4 5 news ");
+}
+
 TEST_F(CompletionsTest, EventsAreUsedAgain) {
   g.current = kOne;
   for (int i = 0; i < 10; i++) {

@@ -270,7 +270,8 @@ CUresult nm_stream_fence(Session& s, args::nm_stream_fence& a, outs::nm_stream_f
     if (status != CU_STREAM_CAPTURE_STATUS_NONE) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   }
   auto later = s.later();
-  CUresult e = s.completions().after(s.context(), a.stream, [&s, later](CUresult result) { s.reply(later, result); });
+  CUresult e = s.completions().after(
+      s.context(), a.stream, [&s, later](CUresult result) { s.reply(later, result); }, Completions::Brings::news);
   return e == CUDA_SUCCESS ? kDeferred : e;
 }
 

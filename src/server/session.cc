@@ -77,7 +77,6 @@ void Session::leave(CUcontext context) {
   lane_memory_.unpin(driver_, lanes_, context);
   completions_.forget(context);
   staging_.forget(context);
-  host_ranges_.forget(context);
   graphs_->leave(context);
   meter_.leave(context);
   each_owned_table([context](auto& table) { table.drop_owned(context); });
