@@ -34,17 +34,13 @@ void Completions::recycle(Waiting& w) {
   w.events.clear();
 }
 
-void Completions::arrange(Waiting w) {
-  w.number = arranged_++;
-  waiting_.push_back(std::move(w));
-}
-
 CUresult Completions::after(CUcontext context, CUstream stream, Done done, Brings brings) {
   CUevent event;
   if (CUresult e = record(context, stream, &event)) return e;
   Waiting w{context, {event}, true, std::move(done), {}};
   w.brings = brings;
-  arrange(std::move(w));
+  w.behind = stream;
+  waiting_.push_back(std::move(w));
   return CUDA_SUCCESS;
 }
 
@@ -60,14 +56,14 @@ CUresult Completions::after_all(CUcontext context, const std::vector<CUstream>& 
     w.events.push_back(event);
   }
   w.brings = Brings::news;
-  arrange(std::move(w));
+  waiting_.push_back(std::move(w));
   return CUDA_SUCCESS;
 }
 
 void Completions::when_idle(CUcontext context, std::vector<CUstream> streams, Done done, Brings brings) {
   Waiting w{context, {}, true, std::move(done), std::move(streams), false};
   w.brings = brings;
-  arrange(std::move(w));
+  waiting_.push_back(std::move(w));
   unsettled_ = true;
 }
 
@@ -108,47 +104,60 @@ CUresult Completions::ask_driver(Waiting& w) {
 CUresult Completions::after_event(CUcontext context, CUevent event, Done done) {
   Waiting w{context, {event}, false, std::move(done), {}};
   w.brings = Brings::news;
-  arrange(std::move(w));
+  waiting_.push_back(std::move(w));
   return CUDA_SUCCESS;
 }
 
+void Completions::retire(CUstream stream) {
+  for (Waiting& w : waiting_) {
+    if (w.behind == stream) w.behind.reset();
+  }
+}
+
+bool Completions::is_held(const Waiting& w) const {
+  return w.behind && std::find(held_.begin(), held_.end(), std::pair(w.context, *w.behind)) != held_.end();
+}
+
 bool Completions::progress() {
+  // In a stream nothing is over before what came before it, so only the oldest is asked. Streams wait for one another,
+  // too: something that is over may come after something that was not when it was asked. All are asked again until none
+  // has more to say, so that what came first is told first.
+  bool any = false;
+  for (bool more = true; more;) {
+    more = false;
+    held_.clear();
+    for (Waiting& w : waiting_) {
+      if (w.result != CUDA_ERROR_NOT_READY || is_held(w)) continue;
+      enter_(w.context);
+      if ((w.result = ask(w)) != CUDA_ERROR_NOT_READY)
+        any = more = true;
+      else if (w.behind)
+        held_.emplace_back(w.context, *w.behind);
+    }
+  }
+  if (!any) return false;
   struct Finished {
     Done done;
     CUresult result;
     bool settled;
     Brings brings;
-    uint64_t number;
   };
   std::vector<Finished> finished;
-  // Until nothing more is found: what finished before something that we find may have been asked just too early.
-  for (bool found = true; found && !waiting_.empty();) {
-    found = false;
-    // Newest first: what came before something finished in its stream is then seen as finished, too.
-    for (size_t i = waiting_.size(); i-- > 0;) {
-      Waiting& w = waiting_[i];
-      enter_(w.context);
-      CUresult result = ask(w);
-      if (result == CUDA_ERROR_NOT_READY) continue;
-      found = true;
-      finished.push_back({std::move(w.done), result, w.settled, w.brings, w.number});
-      waiting_.erase(waiting_.begin() + static_cast<long>(i));
-    }
-  }
+  std::erase_if(waiting_, [&](Waiting& w) {
+    if (w.result == CUDA_ERROR_NOT_READY) return false;
+    finished.push_back({std::move(w.done), w.result, w.settled, w.brings});
+    return true;
+  });
   // `done` may hand work to the driver or arrange for something new, and may ask for progress itself.
-  if (!finished.empty()) settle();
-  if (finished.size() > 1) {
-    std::sort(finished.begin(), finished.end(), [](const Finished& a, const Finished& b) {
-      return a.brings != b.brings ? a.brings == Brings::bytes : a.number < b.number;
-    });
-  }
+  settle();
+  std::stable_partition(finished.begin(), finished.end(), [](const Finished& f) { return f.brings == Brings::bytes; });
   for (Finished& f : finished) {
     // With others behind it, `done` may not be the first to hand something to the driver.
     idle_ = !f.settled && finished.size() == 1;
     f.done(f.result);
   }
   idle_ = false;
-  return !finished.empty();
+  return true;
 }
 
 void Completions::drain() {

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "cuda_abi.h"
@@ -44,8 +46,11 @@ class Completions {
 
   // Completes what has finished; true if anything did. In the order in which it was arranged, but for news, which
   // follow all bytes that were there before: a stream may have waited for another's work by a word in memory, so what
-  // was arranged first need not have finished first, and who hears of the one looks for the bytes of the other.
+  // was arranged first need not have finished first, and who hears of the one looks for the bytes of the other. Costs a
+  // question for each stream, however much waits in it.
   bool progress();
+  // `stream` is being destroyed: another one may get its address, and what waits in this one is not before that one's.
+  void retire(CUstream stream);
   bool empty() const { return waiting_.empty(); }
   // Blocks until nothing is left.
   void drain();
@@ -61,10 +66,11 @@ class Completions {
     std::vector<CUstream> streams;  // asked directly, until they are settled
     bool settled = true;
     CUresult failed = CUDA_SUCCESS;
+    std::optional<CUstream> behind = {};  // its one event lies in this stream, in the order of waiting_
+    CUresult result = CUDA_ERROR_NOT_READY;
     Brings brings = Brings::bytes;
-    uint64_t number = 0;  // of its arrangement
   };
-  void arrange(Waiting w);
+  bool is_held(const Waiting& w) const;
   void settle_all();
   CUresult ask(Waiting& w);
   CUresult ask_driver(Waiting& w);
@@ -74,7 +80,7 @@ class Completions {
   const DriverTable& driver_;
   std::function<void(CUcontext)> enter_;
   std::vector<Waiting> waiting_;
-  uint64_t arranged_ = 0;
+  std::vector<std::pair<CUcontext, CUstream>> held_;  // whose oldest event has not come to pass
   bool unsettled_ = false, idle_ = false;
   std::map<CUcontext, std::vector<CUevent>> spare_;
 };

@@ -21,7 +21,7 @@ struct World {
   std::map<CUevent, CUstream> behind;
   std::set<CUstream> busy;
   CUresult record = CUDA_SUCCESS, create = CUDA_SUCCESS, query = CUDA_ERROR_NOT_READY;
-  int stream_queries = 0;
+  int stream_queries = 0, event_queries = 0;
   bool foreign = false;  // an event was used in a context that is not its own
 } g;
 
@@ -42,6 +42,7 @@ class CompletionsTest : public testing::Test {
       return CUDA_SUCCESS;
     };
     driver_.cuEventQuery = [](CUevent event) {
+      g.event_queries++;
       g.foreign |= g.made_in[event] != g.current;
       return g.busy.count(g.behind[event]) ? g.query : CUDA_SUCCESS;
     };
@@ -83,6 +84,41 @@ TEST_F(CompletionsTest, WhatFinishedIsToldInTheOrderInWhichItWasArranged) {
   EXPECT_TRUE(completions_.progress());
   EXPECT_EQ(told_, "2 1 3 ");
   EXPECT_TRUE(completions_.empty());
+}
+
+TEST_F(CompletionsTest, AStreamIsAskedOnceHoweverMuchWaitsInIt) {
+  g.current = kOne;
+  g.busy = {kA, kB};
+  for (int i = 0; i < 20; i++) ASSERT_EQ(completions_.after(kOne, i % 2 ? kA : kB, note("x")), CUDA_SUCCESS);
+  EXPECT_FALSE(completions_.progress());
+  EXPECT_EQ(g.event_queries, 2);
+}
+
+TEST_F(CompletionsTest, WhatAFinishedOneWaitedForIsToldBeforeIt) {
+  g.current = kOne;
+  g.busy = {kA, kB};
+  ASSERT_EQ(completions_.after(kOne, kA, note("1")), CUDA_SUCCESS);
+  ASSERT_EQ(completions_.after(kOne, kB, note("2")), CUDA_SUCCESS);
+  // Both finish between the question to the first stream and the one to the second, which waited for it.
+  driver_.cuEventQuery = [](CUevent event) {
+    if (g.event_queries++ == 0) return CUDA_ERROR_NOT_READY;
+    g.busy = {};
+    return g.made_in.count(event) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  };
+  EXPECT_TRUE(completions_.progress());
+  EXPECT_EQ(told_, "1 2 ");
+}
+
+TEST_F(CompletionsTest, WhatWaitsInADestroyedStreamHoldsUpNothingInItsSuccessor) {
+  g.current = kOne;
+  ASSERT_EQ(completions_.after(kOne, kA, note("old")), CUDA_SUCCESS);
+  completions_.retire(kA);
+  ASSERT_EQ(completions_.after(kOne, kA, note("new")), CUDA_SUCCESS);
+  driver_.cuEventQuery = [](CUevent event) {
+    return event == g.made_in.begin()->first ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS;
+  };
+  EXPECT_TRUE(completions_.progress());
+  EXPECT_EQ(told_, "new ");
 }
 
 // A stream may wait for a word that another one's later work writes.

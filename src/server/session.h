@@ -133,7 +133,8 @@ class Session {
   // The kinds whose objects die with their context.
   template <typename F>
   void each_owned_table(F&& f);
-  bool handle_one(const wire::RecordHeader& header, std::span<const uint8_t> body);
+  bool handle_one(std::span<const uint8_t> body);  // of record_
+  bool launch_quickly(std::span<const uint8_t> body);
   bool give_up_transfer(std::span<const uint8_t> body);
   void send_output();
   CUresult take_error(uint64_t context);
