@@ -108,6 +108,14 @@ CUresult Completions::after_event(CUcontext context, CUevent event, Done done) {
   return CUDA_SUCCESS;
 }
 
+CUresult Completions::occupy(CUcontext context, CUstream stream, bool waits) {
+  CUevent event;
+  if (CUresult e = record(context, stream, &event)) return e;
+  const CUresult result = waits ? driver_.cuStreamWaitEvent(stream, event, 0) : CUDA_SUCCESS;
+  spare_[context].push_back(event);  // a wait is for what was recorded when it was asked for
+  return result;
+}
+
 void Completions::retire(CUstream stream) {
   for (Waiting& w : waiting_) {
     if (w.behind == stream) w.behind.reset();

@@ -43,6 +43,9 @@ class Completions {
   // An event behind what is in `stream` now, to be given to after_all().
   CUresult record(CUcontext context, CUstream stream, CUevent* out);
   CUresult after_event(CUcontext context, CUevent event, Done done);
+  // Puts an event into `stream`, and with `waits` a wait for it: nobody asks for it, but the stream has something to do
+  // until everything before it has finished, in other streams, too, where the stream waits for them.
+  CUresult occupy(CUcontext context, CUstream stream, bool waits);
 
   // Completes what has finished; true if anything did. In the order in which it was arranged, but for news, which
   // follow all bytes that were there before: a stream may have waited for another's work by a word in memory, so what

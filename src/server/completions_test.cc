@@ -149,6 +149,28 @@ TEST_F(CompletionsTest, BytesKeepTheirOrderHoweverTheyAreFound) {
   EXPECT_EQ(told_, "1 2 3 4 5 news ");
 }
 
+TEST_F(CompletionsTest, AnOccupiedStreamHasAnEventThatNobodyAsksFor) {
+  static std::vector<std::pair<CUstream, CUevent>> waits;
+  waits.clear();
+  driver_.cuStreamWaitEvent = [](CUstream stream, CUevent event, unsigned) {
+    waits.emplace_back(stream, event);
+    return CUDA_SUCCESS;
+  };
+  g.current = kOne;
+  ASSERT_EQ(completions_.occupy(kOne, kA, false), CUDA_SUCCESS);
+  EXPECT_TRUE(waits.empty());
+  ASSERT_EQ(g.behind.size(), 1u);
+  const CUevent event = g.behind.begin()->first;
+  EXPECT_EQ(g.behind[event], kA);
+  ASSERT_EQ(completions_.occupy(kOne, kB, true), CUDA_SUCCESS);
+  EXPECT_EQ(g.behind[event], kB);  // the same event again
+  EXPECT_EQ(waits, (std::vector<std::pair<CUstream, CUevent>>{{kB, event}}));
+  EXPECT_TRUE(completions_.empty());
+  g.record = CUDA_ERROR_INVALID_HANDLE;
+  EXPECT_EQ(completions_.occupy(kOne, kA, true), CUDA_ERROR_INVALID_HANDLE);
+  EXPECT_EQ(waits.size(), 1u);
+}
+
 TEST_F(CompletionsTest, EventsAreUsedAgain) {
   g.current = kOne;
   for (int i = 0; i < 10; i++) {

@@ -90,6 +90,7 @@ class Session {
   void may_print() { may_print_ = true; }
 
   StreamUse::Wait take_used_streams() { return streams_.take(current_); }
+  bool is_blocking(CUstream stream) const { return streams_.is_blocking(stream); }
   // The stream goes, the work in it does not: the next synchronisation of its context waits for that, too.
   void retire_stream(CUstream stream);
   void add_stream(CUstream stream, unsigned flags) { streams_.created(stream, current_, !(flags & CU_STREAM_NON_BLOCKING)); }
