@@ -156,7 +156,7 @@ Result<Qmp::Answer> Qmp::command(const std::string& name, const Json& arguments,
   Json message = {{"execute", name}, {"id", id}};
   if (!arguments.empty()) message["arguments"] = arguments;
   if (auto sent = send(message, deadline); !sent) return sent.error();
-  for (size_t lines = 0; lines < 100'000; ++lines) {
+  for (size_t lines = 0; lines < 5'000; ++lines) {
     auto got = line(deadline);
     if (!got) return got.error();
     if (!*got) return broken(fmt::format("has not answered {} within {} s", name, limit.count() / 1000));
