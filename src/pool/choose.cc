@@ -7,7 +7,8 @@ namespace nm::pool {
 namespace {
 
 bool fits(const HostEntry& entry, const Device& device, const Wish::Kind& kind, Path way) {
-  if (device.model != kind.model || device.memory != kind.memory || !Cluster::open_to(entry.host, device, way)) return false;
+  if (device.model != kind.model || device.memory != kind.memory || !Cluster::open_to(entry.host, device, way))
+    return false;
   const Need& need = kind.need[index_of(way)];
   if (need.whole) return device.idle();
   return device.memory_left >= need.memory && device.share_left >= need.share;
@@ -16,7 +17,7 @@ bool fits(const HostEntry& entry, const Device& device, const Wish::Kind& kind, 
 using Part = std::vector<size_t>;  // device indices
 
 // The devices by island or NUMA node. A device that is linked with nobody is an island of its own.
-std::vector<Part> parts(const Host& host, const Part& of, int Device::* place) {
+std::vector<Part> parts(const Host& host, const Part& of, int Device::*place) {
   std::vector<std::pair<int, Part>> found;
   for (const size_t d : of) {
     const int key = host.devices[d].*place;
@@ -32,9 +33,11 @@ std::vector<Part> parts(const Host& host, const Part& of, int Device::* place) {
 
 class Chooser {
  public:
-  Chooser(const HostEntry& entry, size_t number, Placement placement) : host_(entry.host), number_(number), placement_(placement) {}
+  Chooser(const HostEntry& entry, size_t number, Placement placement)
+      : host_(entry.host), number_(number), placement_(placement) {}
 
-  // The part that serves best: packing, the one in which the fewest idle GPUs are broken into and the least is left over.
+  // The part that serves best: packing, the one in which the fewest idle GPUs are broken into and the least is left
+  // over.
   const Part* best(const std::vector<Part>& parts) const {
     const Part* best = nullptr;
     for (const Part& part : parts) {
@@ -43,7 +46,8 @@ class Chooser {
     return best;
   }
 
-  // Within a part of which any devices will do: from one island or, failing that, one node; else from as few as possible.
+  // Within a part of which any devices will do: from one island or, failing that, one node; else from as few as
+  // possible.
   Part take(const Part& part) const {
     for (const auto place : {&Device::island, &Device::numa}) {
       const auto smaller = parts(host_, part, place);
@@ -120,9 +124,14 @@ std::vector<size_t> choose(const HostEntry& entry, const Wish& wish, const Wish:
   const Chooser chooser(entry, number, placement);
   std::vector<Part> allowed;
   switch (wish.claim.topology) {
-    case Topology::same_numa: allowed = parts(entry.host, fitting, &Device::numa); break;
-    case Topology::nvlink: allowed = parts(entry.host, fitting, &Device::island); break;
-    default: allowed = {fitting};
+    case Topology::same_numa:
+      allowed = parts(entry.host, fitting, &Device::numa);
+      break;
+    case Topology::nvlink:
+      allowed = parts(entry.host, fitting, &Device::island);
+      break;
+    default:
+      allowed = {fitting};
   }
   const Part* part = chooser.best(allowed);
   return part ? chooser.take(*part) : Part{};

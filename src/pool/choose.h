@@ -7,8 +7,8 @@
 
 namespace nm::pool {
 
-// `number` devices of the host for the wish, by one way and of one kind; indices in ascending order. Empty: it has not so
-// many, or not near enough to each other.
+// `number` devices of the host for the wish, by one way and of one kind; indices in ascending order. Empty: it has not
+// so many, or not near enough to each other.
 std::vector<size_t> choose(const HostEntry& entry, const Wish& wish, const Wish::Kind& kind, Path way, size_t number,
                            Placement placement);
 

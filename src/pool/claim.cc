@@ -67,21 +67,27 @@ Result<void> check(const Claim& claim) {
     return Error{fmt::format("Claim \"{}\" {}.", printable(claim.id) ? claim.id : "?", what)};
   };
   if (!is_id(claim.id)) return wrong("must have an id of letters, digits and - _ . : @");
-  if (claim.number < 1 || claim.number > kMostNumber) return wrong(fmt::format("asks for {} GPUs; ask for 1 to {}", claim.number, kMostNumber));
+  if (claim.number < 1 || claim.number > kMostNumber)
+    return wrong(fmt::format("asks for {} GPUs; ask for 1 to {}", claim.number, kMostNumber));
   if (claim.memory.mib < 0 || claim.memory.mib > kMostMemory || claim.memory.thousandths < 0 ||
       claim.memory.thousandths > kWhole || (claim.memory.mib != 0 && claim.memory.thousandths != 0)) {
     return wrong("asks for an impossible amount of memory; ask for 40G, or a part from 0.001 to 1");
   }
   if (claim.share < 0 || claim.share > kWhole) return wrong("asks for an impossible share; ask for 0.001 to 1");
-  if (claim.limit < Duration{0} || claim.limit > kLongest) return wrong("has an impossible time limit; ten years is the most");
-  if (std::abs(claim.priority) > kMostPriority) return wrong(fmt::format("has priority {}; it must be from -{} to {}", claim.priority, kMostPriority, kMostPriority));
+  if (claim.limit < Duration{0} || claim.limit > kLongest)
+    return wrong("has an impossible time limit; ten years is the most");
+  if (std::abs(claim.priority) > kMostPriority)
+    return wrong(
+        fmt::format("has priority {}; it must be from -{} to {}", claim.priority, kMostPriority, kMostPriority));
   if (!is_id(claim.project)) return wrong("must name a project, of letters, digits and - _ . : @");
   for (const std::string* text : {&claim.model, &claim.user, &claim.client_host}) {
     if (!printable(*text)) return wrong("has control characters or too long a text in model, user or client_host");
   }
   if (claim.labels.size() > kMostLabels) return wrong("has more than 32 labels");
   if (claim.path == Path::passthrough && (claim.share % kWhole != 0 || claim.memory.thousandths % kWhole != 0)) {
-    return wrong("asks for a part of a GPU by passthrough, which hands over whole ones; leave the part out, or use --path network");
+    return wrong(
+        "asks for a part of a GPU by passthrough, which hands over whole ones; leave the part out, or use --path "
+        "network");
   }
   return {};
 }

@@ -34,13 +34,15 @@ int room(const Device& device) {
 
 Time free_at(const HostEntry& entry, size_t device) {
   Time latest{};
-  for (const Lease* lease : entry.holders[device]) latest = std::max(latest, lease->ending ? lease->granted : lease->until);
+  for (const Lease* lease : entry.holders[device])
+    latest = std::max(latest, lease->ending ? lease->granted : lease->until);
   return latest;
 }
 
 bool Cluster::open_to(const Host& host, const Device& device, Path way) {
   if (host.draining || device.state != Device::State::ready) return false;
-  return way == Path::network ? device.network && device.held != Path::passthrough : device.passthrough && device.idle();
+  return way == Path::network ? device.network && device.held != Path::passthrough
+                              : device.passthrough && device.idle();
 }
 
 HostEntry* Cluster::find(const std::string& id) {
@@ -92,7 +94,9 @@ Result<void> Cluster::can_hold(const Lease& lease) const {
   for (const Held& held : lease.devices) {
     const HostEntry* entry = find(held.host);
     const Device* device = entry ? entry->host.find(held.device) : nullptr;
-    if (!device) return Error{fmt::format("Lease {} has device {} of host {}, which is not in the pool.", lease.id, held.device, held.host)};
+    if (!device)
+      return Error{fmt::format("Lease {} has device {} of host {}, which is not in the pool.", lease.id, held.device,
+                               held.host)};
     const auto& holders = entry->holders[static_cast<size_t>(device - entry->host.devices.data())];
     const bool other_way = !device->idle() && device->held != lease.path;
     const bool alone = lease.path == Path::passthrough && !device->idle();
@@ -286,7 +290,8 @@ Standing computed(HostEntry& entry, Group* group, bool whole) {
       }
     }
     has_lent = has_lent || lent > 0;
-    if (lent > 0 && Cluster::open_to(entry.host, cleared, Path::network)) now.reclaimable.push_back({room(cleared), &entry, d});
+    if (lent > 0 && Cluster::open_to(entry.host, cleared, Path::network))
+      now.reclaimable.push_back({room(cleared), &entry, d});
   }
   for (size_t way = 0; way < 2; ++way) {
     now.idle[way] = idle[way].most();
@@ -329,9 +334,12 @@ void Cluster::stand(HostEntry& entry) {
           from.take(&entry, old_count);
           to.put(&entry, count);
         };
-        const auto idle = [&](bool whole_host) -> Shelves& { return whole_host ? group.whole[way][near] : group.used[way][near]; };
+        const auto idle = [&](bool whole_host) -> Shelves& {
+          return whole_host ? group.whole[way][near] : group.used[way][near];
+        };
         move(idle(was.whole), was.idle[way][near], idle(now.whole), now.idle[way][near]);
-        move(group.clearable[way][near], was.clearable[way][near], group.clearable[way][near], now.clearable[way][near]);
+        move(group.clearable[way][near], was.clearable[way][near], group.clearable[way][near],
+             now.clearable[way][near]);
         move(group.all[way][near], was.all[way][near], group.all[way][near], now.all[way][near]);
       }
       group.idle[way] += now.idle[way][0] - was.idle[way][0];

@@ -1,8 +1,8 @@
 // The hosts, on shelves. A pool of ten thousand GPUs may not be looked through for each decision, so every host stands,
 // for each kind of GPU that it has, on the shelf of how many it could give: "three idle H200 in one NVLink island, for
-// passthrough". The best host for a claim is then the first one on the lowest shelf that is high enough, and a claim for
-// which no shelf is high enough has no room: nobody needs to be asked. GPUs of which a part is taken stand in order of
-// what is left of them.
+// passthrough". The best host for a claim is then the first one on the lowest shelf that is high enough, and a claim
+// for which no shelf is high enough has no room: nobody needs to be asked. GPUs of which a part is taken stand in order
+// of what is left of them.
 //
 // A host that is reserved for a claim stands on no shelf.
 #pragma once
@@ -68,7 +68,7 @@ struct Group {
   ByWayAndNearness<Shelves> all;          // by GPUs, whatever their state
   std::array<int64_t, 2> idle{}, total{};
   std::set<OpenGpu> open;
-  std::set<OpenGpu> reclaimable;  // those with something lent, by the room if all that were taken back
+  std::set<OpenGpu> reclaimable;                  // those with something lent, by the room if all that were taken back
   std::set<std::pair<Time, std::string>> drains;  // hosts that are in use, by when the last lease on them ends
 };
 
@@ -126,8 +126,8 @@ class Cluster {
   static bool open_to(const Host& host, const Device& device, Path way);
 
   // Sums, for reports; kept, not counted.
-  int64_t share_total() const { return share_total_; }          // of all devices
-  int64_t share_held() const { return share_held_; }            // taken by leases
+  int64_t share_total() const { return share_total_; }           // of all devices
+  int64_t share_held() const { return share_held_; }             // taken by leases
   int64_t share_on_whole_hosts() const { return share_whole_; }  // idle, on wholly idle hosts
   int64_t share_idle() const { return share_idle_; }
 

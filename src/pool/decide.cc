@@ -3,7 +3,8 @@
 //  1. Leases whose time is over are told to end.
 //  2. Claims that the pool can never grant are refused; only now, when they are new: later a host may just be away.
 //  3. Promises: hosts that were kept for a claim, and can serve it now, do.
-//  4. The first round: claims within their projects' quotas, the project with the lowest standing first. The first claim
+//  4. The first round: claims within their projects' quotas, the project with the lowest standing first. The first
+//  claim
 //     of a project that finds no room holds its part of the quota back, or smaller ones would use it up for ever.
 //  5. The second round: whoever may borrow, in the same order, from what is left.
 //  6. New promises to those that found no room in the first round (promise.cc).
@@ -12,8 +13,8 @@
 
 #include <algorithm>
 
-#include "pool/json.h"
 #include "pool/pool.h"
+#include "pool/text.h"
 
 namespace nm::pool {
 namespace {
@@ -98,7 +99,7 @@ Waiting* Pool::candidate(Lines& lines, bool within) {
     Line* best = nullptr;
     for (auto& [shape, line] : lines.lines) {
       if (line.tried == decision_ || line.out == round_) continue;
-      if (shape->stuck && !gained_) continue;
+      if (shape->stuck && !gained_ && !line.fresh) continue;
       if (!best || line.claims.begin()->first < best->claims.begin()->first) best = &line;
     }
     if (!best) return nullptr;
@@ -122,13 +123,18 @@ void Pool::round(bool within, Actions& actions) {
     auto best = lanes.begin();
     double lowest = 0;
     for (auto lane = lanes.begin(); lane != lanes.end(); ++lane) {
-      const double key = standing(uses_[lane->project], lane->next->size(), rule(lane->project).weight, policy_.half_life, now_);
+      const double key =
+          standing(uses_[lane->project], lane->next->size(), rule(lane->project).weight, policy_.half_life, now_);
       if (lane != lanes.begin() && key >= lowest) continue;
       lowest = key;
       best = lane;
     }
     Lines& lines = queue_.projects().at(best->project);
-    try_line(lines, *best->next, !within, actions);
+    // What waits in the second round for another to be served may be within the quota after that.
+    const ProjectRule& project = rule(best->project);
+    const bool borrowed = !within && project.quota &&
+                          use(best->project).kept + held_back(lines, best->next) + best->next->size() > *project.quota;
+    try_line(lines, *best->next, borrowed, actions);
     const auto left = queue_.projects().find(best->project);  // gone, if that was the last of its claims
     best->next = left == queue_.projects().end() ? nullptr : candidate(left->second, within);
     if (!best->next) lanes.erase(best);
@@ -145,6 +151,7 @@ bool Pool::try_line(Lines& lines, Waiting& head, bool borrowed, Actions& actions
   }
   Line& line = lines.lines.at(head.shape);
   line.tried = decision_;
+  line.fresh = false;
   return backfill(line, borrowed, actions);
 }
 
@@ -154,7 +161,7 @@ bool Pool::backfill(Line& line, bool borrowed, Actions& actions) {
   for (const auto& [turn, waiting] : line.claims) {
     if (++seen > kBackfillClaims) break;
     if (waiting->claim.limit == Duration{0}) continue;
-    if (borrowed == false && seen > 1) break;  // the quota was checked for the first of the line
+    if (seen > 1 && !borrowed && rule(waiting->claim.project).quota) break;  // it was checked for the line's first
     std::vector<const HostEntry*> hosts;
     for (const Promise& promise : promises_) {
       if (promise.by == kNever || now_ + waiting->claim.limit > promise.by) continue;
@@ -173,7 +180,8 @@ bool Pool::backfill(Line& line, bool borrowed, Actions& actions) {
 }
 
 void Pool::grant(Waiting& waiting, const Grant& grant, bool borrowed, Actions& actions) {
-  Lease lease{.id = fmt::format("{}-{}", waiting.claim.id.substr(0, kMostText - 24), next_lease_++), .claim = waiting.claim};
+  Lease lease{.id = fmt::format("{}-{}", waiting.claim.id.substr(0, kMostText - 24), next_lease_++),
+              .claim = waiting.claim};
   lease.path = grant.way;
   lease.devices = grant.devices;
   lease.charge = grant.charge;
@@ -214,27 +222,31 @@ void Pool::settle(Actions& actions) {
 std::vector<Place> Pool::queue(Time now) const {
   std::vector<Place> places;
   Walk walk(queue_, policy_, uses_, std::max(now, now_));
-  while (const Waiting* waiting = walk.next()) places.push_back({waiting, places.size() + 1, why(waiting->claim.id, now)});
+  while (const Waiting* waiting = walk.next())
+    places.push_back({waiting, places.size() + 1, why(waiting->claim.id, now)});
   return places;
 }
 
 std::string Pool::why(const std::string& claim, Time now) const {
   const Waiting* waiting = queue_.find(claim);
   if (!waiting) return "";
-  const auto promise = std::find_if(promises_.begin(), promises_.end(), [&](const Promise& p) { return p.claim == claim; });
+  const auto promise =
+      std::find_if(promises_.begin(), promises_.end(), [&](const Promise& p) { return p.claim == claim; });
   if (promise != promises_.end()) {
     std::string hosts;
     for (size_t i = 0; i < promise->hosts.size() && i < 3; ++i) hosts += (i ? ", " : "") + promise->hosts[i];
     if (promise->hosts.size() > 3) hosts += fmt::format(" and {} more", promise->hosts.size() - 3);
     std::string until = "; nobody has said until when";
-    if (promise->by != kNever) until = promise->by > now ? fmt::format(", in {} at the latest", print(promise->by - now)) : ", at any moment";
-    return fmt::format("It is next on {}, as soon as {} there {}{}.", hosts, promise->taken ? "what was borrowed" : "what runs",
-                       promise->taken ? "is back" : "ends", until);
+    if (promise->by != kNever)
+      until = promise->by > now ? fmt::format(", in {} at the latest", print(promise->by - now)) : ", at any moment";
+    return fmt::format("It is next on {}, as soon as {} there {}{}.", hosts,
+                       promise->taken ? "what was borrowed" : "what runs", promise->taken ? "is back" : "ends", until);
   }
   const ProjectRule& project = rule(waiting->claim.project);
   const auto used = uses_.find(waiting->claim.project);
   const int64_t kept = used == uses_.end() ? 0 : used->second.kept;
-  if (project.quota && kept + waiting->size() > *project.quota && (!project.borrow || waiting->size() <= *project.quota)) {
+  if (project.quota && kept + waiting->size() > *project.quota &&
+      (!project.borrow || waiting->size() <= *project.quota)) {
     return fmt::format("Project {} uses {} of its quota of {}, and this claim is for {}{}.", waiting->claim.project,
                        print_gpus(kept), print_gpus(*project.quota), print_gpus(waiting->size()),
                        project.borrow ? "; nothing is idle to borrow" : "; it may not borrow");

@@ -11,10 +11,8 @@ namespace nm::pool {
 namespace {
 
 using State = Device::State;
-constexpr Word<State> kStates[] = {{State::ready, "ready"},
-                                   {State::attached, "attached"},
-                                   {State::quarantined, "quarantined"},
-                                   {State::lost, "lost"}};
+constexpr Word<State> kStates[] = {
+    {State::ready, "ready"}, {State::attached, "attached"}, {State::quarantined, "quarantined"}, {State::lost, "lost"}};
 constexpr Word<Path> kHeld[] = {{Path::any, "idle"}, {Path::network, "network"}, {Path::passthrough, "passthrough"}};
 constexpr size_t kMostHostBytes = 256 << 10, kMostLabels = 32;
 constexpr int kMostNumber = 1023;  // of a NUMA node or an island
@@ -57,7 +55,8 @@ Json json_of(const Device& device) {
 std::string_view word(State state) { return name_of(kStates, state); }
 
 const Device* Host::find(std::string_view id) const {
-  const auto found = std::find_if(devices.begin(), devices.end(), [&](const Device& device) { return device.id == id; });
+  const auto found =
+      std::find_if(devices.begin(), devices.end(), [&](const Device& device) { return device.id == id; });
   return found == devices.end() ? nullptr : &*found;
 }
 
@@ -66,14 +65,16 @@ Result<void> check(const Host& host) {
     return Error{fmt::format("Host \"{}\" {}.", printable(host.id) ? host.id : "?", what)};
   };
   if (!is_id(host.id)) return wrong("must have a name of letters, digits and - _ . : @");
-  if (host.devices.size() > kMostDevices) return wrong(fmt::format("has {} devices; {} is the most", host.devices.size(), kMostDevices));
+  if (host.devices.size() > kMostDevices)
+    return wrong(fmt::format("has {} devices; {} is the most", host.devices.size(), kMostDevices));
   std::set<std::string_view> seen;
   for (const Device& device : host.devices) {
     if (!is_id(device.id)) return wrong("has a device without an id of letters, digits and - _ . : @");
     if (!seen.insert(device.id).second) return wrong(fmt::format("has device {} twice", device.id));
-    if (device.model.empty() || !printable(device.model)) return wrong(fmt::format("has device {} without a model", device.id));
-    if (device.memory < 1 || device.memory > kMostMemory || device.memory_left < 0 || device.memory_left > device.memory ||
-        device.share_left < 0 || device.share_left > kWhole) {
+    if (device.model.empty() || !printable(device.model))
+      return wrong(fmt::format("has device {} without a model", device.id));
+    if (device.memory < 1 || device.memory > kMostMemory || device.memory_left < 0 ||
+        device.memory_left > device.memory || device.share_left < 0 || device.share_left > kWhole) {
       return wrong(fmt::format("has device {} with more memory or compute left than it has", device.id));
     }
     if (device.idle() && (device.memory_left != device.memory || device.share_left != kWhole)) {

@@ -6,21 +6,9 @@
 
 namespace nm::pool {
 
-bool printable(std::string_view text) {
-  return text.size() <= kMostText &&
-         std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; });
-}
-
-bool is_id(std::string_view text) {
-  const auto good = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("-_.:@").find(c) != std::string_view::npos;
-  };
-  return !text.empty() && text.size() <= kMostText && std::all_of(text.begin(), text.end(), good);
-}
-
 Result<Json> parse_json(std::string_view text, const std::string& what, size_t most_bytes) {
-  if (text.size() > most_bytes) return Error{fmt::format("The {} has {} bytes; {} is the most.", what, text.size(), most_bytes)};
+  if (text.size() > most_bytes)
+    return Error{fmt::format("The {} has {} bytes; {} is the most.", what, text.size(), most_bytes)};
   Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (value.is_discarded()) return Error{fmt::format("The {} is no JSON. Check for a missing quote or brace.", what)};
   if (!value.is_object()) return Error{fmt::format("The {} must be a JSON object.", what)};
@@ -75,7 +63,8 @@ bool ObjectReader::whole(const char* key, int64_t* out, int64_t least, int64_t m
   const Json* value = at(key, needed);
   if (!value) return false;
   // What does not fit an int64_t is unsigned or floating here, and out of any range that is asked for.
-  const bool small = value->is_number_integer() && (!value->is_number_unsigned() || value->get<uint64_t>() <= INT64_MAX);
+  const bool small =
+      value->is_number_integer() && (!value->is_number_unsigned() || value->get<uint64_t>() <= INT64_MAX);
   if (!small || value->get<int64_t>() < least || value->get<int64_t>() > most) {
     trouble(key, fmt::format("must be a whole number from {} to {}", least, most));
     return false;
@@ -91,7 +80,8 @@ void ObjectReader::texts(const char* key, std::map<std::string, std::string>* ou
     }
     for (const auto& [name, text] : object.items()) {
       if (!text.is_string() || !printable(name) || !printable(text.get_ref<const std::string&>())) {
-        return Error{fmt::format("The {}'s \"{}\" must have printable texts, of at most {} bytes each.", what_, key, kMostText)};
+        return Error{
+            fmt::format("The {}'s \"{}\" must have printable texts, of at most {} bytes each.", what_, key, kMostText)};
       }
       (*out)[name] = text.get<std::string>();
     }
@@ -105,10 +95,12 @@ void ObjectReader::value(const char* key, const std::function<Result<void>(const
   if (const auto done = read(*value); !done) trouble_ = done.error().message;
 }
 
-void ObjectReader::list(const char* key, size_t most, const std::function<Result<void>(const Json&)>& each, bool needed) {
+void ObjectReader::list(const char* key, size_t most, const std::function<Result<void>(const Json&)>& each,
+                        bool needed) {
   const Json* value = at(key, needed);
   if (!value) return;
-  if (!value->is_array() || value->size() > most) return trouble(key, fmt::format("must be a list of at most {}", most));
+  if (!value->is_array() || value->size() > most)
+    return trouble(key, fmt::format("must be a list of at most {}", most));
   for (const Json& element : *value) {
     if (const auto done = each(element); !done) {
       trouble_ = done.error().message;
@@ -123,7 +115,8 @@ Result<void> ObjectReader::finish() {
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
     std::string all;
     for (const auto name : known_) all += (all.empty() ? "" : ", ") + std::string(name);
-    return Error{fmt::format("The {} has an unknown key \"{}\". The keys are: {}.", what_, printable(key) ? key : "?", all)};
+    return Error{
+        fmt::format("The {} has an unknown key \"{}\". The keys are: {}.", what_, printable(key) ? key : "?", all)};
   }
   return {};
 }

@@ -13,12 +13,11 @@
 #include <vector>
 
 #include "base/result.h"
+#include "pool/text.h"
 
 namespace nm::pool {
 
 using Json = nlohmann::ordered_json;
-
-inline constexpr size_t kMostText = 256;  // bytes of a name
 
 // One name of an enumeration. The arrays of them are the only place where a name stands.
 template <class E>
@@ -34,11 +33,6 @@ std::string_view name_of(const Word<E> (&words)[N], E value) {
   }
   return "?";
 }
-
-// A text of printable UTF-8 bytes, not longer than kMostText.
-bool printable(std::string_view text);
-// An identifier: letters, digits, and - _ . : @, not empty.
-bool is_id(std::string_view text);
 
 Result<Json> parse_json(std::string_view text, const std::string& what, size_t most_bytes);
 

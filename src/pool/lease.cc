@@ -27,7 +27,8 @@ Result<void> check(const Lease& lease) {
   std::set<std::pair<std::string_view, std::string_view>> seen;
   for (const Held& held : lease.devices) {
     if (!is_id(held.host) || !is_id(held.device)) return wrong("has a device without a host or a name");
-    if (!seen.insert({held.host, held.device}).second) return wrong(fmt::format("has device {} of {} twice", held.device, held.host));
+    if (!seen.insert({held.host, held.device}).second)
+      return wrong(fmt::format("has device {} of {} twice", held.device, held.host));
     if (held.memory < 1 || held.memory > kMostMemory || held.share < 1 || held.share > kWhole) {
       return wrong(fmt::format("has an impossible part of device {}", held.device));
     }
@@ -38,14 +39,12 @@ Result<void> check(const Lease& lease) {
 Json json_of(const Lease& lease) {
   Json devices = Json::array();
   for (const Held& held : lease.devices) {
-    devices.push_back({{"host", held.host}, {"device", held.device}, {"memory_mib", held.memory}, {"share", held.share}});
+    devices.push_back(
+        {{"host", held.host}, {"device", held.device}, {"memory_mib", held.memory}, {"share", held.share}});
   }
-  Json json = {{"id", lease.id},
-               {"claim", json_of(lease.claim)},
-               {"path", word(lease.path)},
-               {"devices", devices},
-               {"charge", lease.charge},
-               {"granted_ms", lease.granted.time_since_epoch().count()}};
+  Json json = {{"id", lease.id},           {"claim", json_of(lease.claim)},
+               {"path", word(lease.path)}, {"devices", devices},
+               {"charge", lease.charge},   {"granted_ms", lease.granted.time_since_epoch().count()}};
   if (lease.until != kNever) json["until_ms"] = lease.until.time_since_epoch().count();
   if (lease.borrowed) json["borrowed"] = true;
   if (lease.ending) json["ending"] = true;

@@ -79,7 +79,8 @@ std::vector<std::string> nearest_models(std::string_view said, const std::vector
   std::sort(ranked.begin(), ranked.end());
   std::vector<std::string> nearest;
   for (const auto& [far, model] : ranked) {
-    if (nearest.size() < 3 && std::find(nearest.begin(), nearest.end(), model) == nearest.end()) nearest.push_back(model);
+    if (nearest.size() < 3 && std::find(nearest.begin(), nearest.end(), model) == nearest.end())
+      nearest.push_back(model);
   }
   return nearest;
 }

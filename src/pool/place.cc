@@ -41,7 +41,12 @@ Grant granted(const Wish::Kind& kind, Path way, const std::vector<Spot>& spots) 
 class Search {
  public:
   Search(const Cluster& cluster, const Wish& wish, const Wish::Kind& kind, Path way, Placement placement)
-      : cluster_(cluster), wish_(wish), kind_(kind), way_(way), placement_(placement), near_(nearness_of(wish.claim.topology)) {
+      : cluster_(cluster),
+        wish_(wish),
+        kind_(kind),
+        way_(way),
+        placement_(placement),
+        near_(nearness_of(wish.claim.topology)) {
     for (const Group* group : kind.groups) {
       top_ = std::max({top_, used(*group).top(), whole(*group).top()});
     }
@@ -126,9 +131,12 @@ class Search {
     };
     const HostEntry* host = nullptr;
     switch (placement_) {
-      case Placement::pack: host = in_order([&] { return lowest(false); }, [&] { return lowest(true); }); break;
+      case Placement::pack:
+        host = in_order([&] { return lowest(false); }, [&] { return lowest(true); });
+        break;
       case Placement::best_fit:
-        for (size_t count = number; count <= top_ && !host; ++count) host = sooner(first(count, false), first(count, true));
+        for (size_t count = number; count <= top_ && !host; ++count)
+          host = sooner(first(count, false), first(count, true));
         break;
       case Placement::spread:
         for (size_t count = top_; count >= number && count > 0 && !host; --count) {
@@ -136,7 +144,8 @@ class Search {
         }
         break;
       case Placement::first_fit:
-        for (size_t count = number; count <= top_; ++count) host = sooner(host, sooner(first(count, false), first(count, true)));
+        for (size_t count = number; count <= top_; ++count)
+          host = sooner(host, sooner(first(count, false), first(count, true)));
         break;
     }
     std::vector<Spot> spots;
@@ -149,7 +158,8 @@ class Search {
     return a->host.id < b->host.id ? a : b;
   }
 
-  // The least room in which the need can fit. With more memory than compute, or the other way round, not all of them do.
+  // The least room in which the need can fit. With more memory than compute, or the other way round, not all of them
+  // do.
   int least() const {
     const Need& need = kind_.need[index_of(way_)];
     return static_cast<int>(std::min<int64_t>(need.share, need.memory * kWhole / kind_.memory));
@@ -183,7 +193,9 @@ class Search {
       }
     }
     std::stable_sort(found.begin(), found.end(), [&](const OpenGpu* a, const OpenGpu* b) {
-      return placement_ == Placement::spread ? a->room > b->room : placement_ == Placement::first_fit ? a->host->host.id < b->host->host.id : *a < *b;
+      return placement_ == Placement::spread      ? a->room > b->room
+             : placement_ == Placement::first_fit ? a->host->host.id < b->host->host.id
+                                                  : *a < *b;
     });
     return found;
   }
@@ -222,8 +234,13 @@ class Search {
 }  // namespace
 
 Shape::Shape(const Claim& claim)
-    : number(claim.number), model(claim.model), memory(claim.memory), share(claim.share), path(claim.path),
-      topology(claim.number == 1 ? Topology::any : claim.topology), labels(claim.labels) {}
+    : number(claim.number),
+      model(claim.model),
+      memory(claim.memory),
+      share(claim.share),
+      path(claim.path),
+      topology(claim.number == 1 ? Topology::any : claim.topology),
+      labels(claim.labels) {}
 
 Claim Shape::claim() const {
   Claim claim;
@@ -265,7 +282,8 @@ Wish::Wish(const Shape& shape, const Cluster& cluster) : claim(shape.claim()), e
     }
   }
   if (kinds.empty()) most_charge = int64_t{claim.number} * kWhole;
-  std::sort(kinds.begin(), kinds.end(), [](const Kind& a, const Kind& b) { return std::tie(a.memory, a.model) < std::tie(b.memory, b.model); });
+  std::sort(kinds.begin(), kinds.end(),
+            [](const Kind& a, const Kind& b) { return std::tie(a.memory, a.model) < std::tie(b.memory, b.model); });
 }
 
 std::optional<Grant> find_room_on(const Cluster& cluster, const Wish& wish, const std::vector<const HostEntry*>& hosts,
@@ -294,7 +312,8 @@ std::optional<Grant> find_room_on(const Cluster& cluster, const Wish& wish, cons
   return std::nullopt;
 }
 
-std::optional<Grant> find_room(const Cluster& cluster, const Wish& wish, const std::string& client_host, Placement placement) {
+std::optional<Grant> find_room(const Cluster& cluster, const Wish& wish, const std::string& client_host,
+                               Placement placement) {
   const auto number = static_cast<size_t>(wish.claim.number);
   const HostEntry* own = client_host.empty() ? nullptr : cluster.find(client_host);
   if (own && !own->reserved() && has_labels(own->host.labels, wish.claim.labels)) {

@@ -3,9 +3,9 @@
 //
 // In order: the client's own host, if it has room (shared memory is faster than any network); then GPUs with the least
 // memory that suffices, so that small claims leave the big models alone; then, packing, GPUs of which a part is taken
-// already, hosts that are in use already with the fewest idle GPUs, and whole hosts last, the smallest first. On the host,
-// the smallest NVLink island and NUMA node that suffice. Only where no host has room, and the claim allows it, several
-// hosts, as few as possible.
+// already, hosts that are in use already with the fewest idle GPUs, and whole hosts last, the smallest first. On the
+// host, the smallest NVLink island and NUMA node that suffice. Only where no host has room, and the claim allows it,
+// several hosts, as few as possible.
 #pragma once
 
 #include <optional>
@@ -78,7 +78,8 @@ struct Wish {
   Wish(const Shape& shape, const Cluster& cluster);
 };
 
-std::optional<Grant> find_room(const Cluster& cluster, const Wish& wish, const std::string& client_host, Placement placement);
+std::optional<Grant> find_room(const Cluster& cluster, const Wish& wish, const std::string& client_host,
+                               Placement placement);
 // The same, but on these hosts only, reserved or not.
 std::optional<Grant> find_room_on(const Cluster& cluster, const Wish& wish, const std::vector<const HostEntry*>& hosts,
                                   Placement placement);

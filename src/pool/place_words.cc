@@ -60,8 +60,9 @@ Wait explain(const Cluster& cluster, const Wish& wish) {
       part = part || !kind.need[way].whole;
       int64_t sum = 0;
       for (const Group* group : kind.groups) {
-        missing.on_one_host = std::max<int64_t>({missing.on_one_host, static_cast<int64_t>(group->used[way][near].top()),
-                                                 static_cast<int64_t>(group->whole[way][near].top())});
+        missing.on_one_host =
+            std::max<int64_t>({missing.on_one_host, static_cast<int64_t>(group->used[way][near].top()),
+                               static_cast<int64_t>(group->whole[way][near].top())});
         sum += group->idle[way];
         if (!group->open.empty()) most_left = std::max(most_left, group->open.rbegin()->room);
       }
@@ -72,13 +73,15 @@ Wait explain(const Cluster& cluster, const Wish& wish) {
   if (bounds(wish).in_all == 0) {
     reason = cluster.hosts().empty() ? "No host has joined the pool yet" : "No host that is there now has such a GPU";
   } else if (part && wish.claim.number == 1) {
-    reason = fmt::format("No GPU has room for {}: of none is more left than {}", describe(wish.claim), print_share(most_left));
+    reason = fmt::format("No GPU has room for {}: of none is more left than {}", describe(wish.claim),
+                         print_share(most_left));
   } else {
     reason = fmt::format("There is no room for {}: one host can give {} now, all together {}", describe(wish.claim),
                          in_words(missing.on_one_host), in_words(missing.in_all));
   }
   if (const size_t kept = cluster.reserved_count()) {
-    reason += fmt::format("; {} kept for claims whose turn it is", kept == 1 ? "1 host is" : fmt::format("{} hosts are", kept));
+    reason += fmt::format("; {} kept for claims whose turn it is",
+                          kept == 1 ? "1 host is" : fmt::format("{} hosts are", kept));
   }
   return {reason + ".", missing};
 }
@@ -106,16 +109,18 @@ std::optional<Refuse> refuse(const Cluster& cluster, const Wish& wish) {
   const std::string what = claim.model.empty() ? "GPU" : claim.model;
   if (!labelled) {
     std::string labels;
-    for (const auto& [name, value] : claim.labels) labels += fmt::format("{}{}={}", labels.empty() ? "" : ", ", name, value);
+    for (const auto& [name, value] : claim.labels)
+      labels += fmt::format("{}{}={}", labels.empty() ? "" : ", ", name, value);
     return Refuse{fmt::format("No host with {} has the labels {}. Ask for fewer of them.", what, labels)};
   }
   if (wish.kinds.empty()) {
-    return Refuse{fmt::format("No {} of the pool has {} of memory: {} is the most. Ask for less.", what, print(claim.memory),
-                              print(Memory{.mib = largest}))};
+    return Refuse{fmt::format("No {} of the pool has {} of memory: {} is the most. Ask for less.", what,
+                              print(claim.memory), print(Memory{.mib = largest}))};
   }
   const Bounds most = bounds(wish);
   if (most.in_all == 0) {
-    return Refuse{fmt::format("No host hands over {} by {}. Leave the path out, or ask for another model.", what, word(claim.path))};
+    return Refuse{fmt::format("No host hands over {} by {}. Leave the path out, or ask for another model.", what,
+                              word(claim.path))};
   }
   const int64_t possible = claim.topology == Topology::any ? most.in_all : most.on_one_host;
   if (claim.number > possible) {

@@ -1,5 +1,5 @@
-// What a pool's owner decides: where claims go, and whose turn it is. Values; docs/decisions/0020 says why the rules are
-// these.
+// What a pool's owner decides: where claims go, and whose turn it is. Values; docs/decisions/0020 says why the rules
+// are these.
 #pragma once
 
 #include <map>
@@ -10,8 +10,8 @@
 
 namespace nm::pool {
 
-// `pack` breaks into a whole host or a whole GPU only when nothing else fits, and keeps islands whole; `spread` takes the
-// emptiest. The textbook's two are for comparison.
+// `pack` breaks into a whole host or a whole GPU only when nothing else fits, and keeps islands whole; `spread` takes
+// the emptiest. The textbook's two are for comparison.
 enum class Placement { pack, spread, first_fit, best_fit };
 // Between projects by weight and use, or everybody in order of arrival.
 enum class Order { fair, arrival };
@@ -31,7 +31,7 @@ struct Policy {
   // So many claims that find no room have hosts kept for them, which drain until they fit. 0: none, and a claim for
   // whole hosts may wait for ever.
   int reservations = 8;
-  bool take_back = true;  // end what was borrowed for a claim that is within its quota
+  bool take_back = true;   // end what was borrowed for a claim that is within its quota
   Duration grace{30'000};  // what is taken back, or lives longer than it may, gets so long to end by itself
   std::map<std::string, ProjectRule> projects;
   ProjectRule others;  // projects without a rule of their own

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "pool/json.h"
+#include "pool/text.h"
 
 namespace nm::pool {
 namespace {
@@ -21,7 +21,8 @@ Result<void> Pool::apply(const Event& event, Time now) {
 
 Lease& Pool::enter(Lease lease) {
   // The devices of a host stand together, whatever order they came in.
-  std::stable_sort(lease.devices.begin(), lease.devices.end(), [](const Held& a, const Held& b) { return a.host < b.host; });
+  std::stable_sort(lease.devices.begin(), lease.devices.end(),
+                   [](const Held& a, const Held& b) { return a.host < b.host; });
   const std::string id = lease.id;
   Lease& entered = leases_[id] = std::move(lease);
   cluster_.hold(&entered);
@@ -93,7 +94,8 @@ Result<void> Pool::on(const HostUp& event) {
 }
 
 Result<void> Pool::on(const HostGone& event) {
-  if (!cluster_.find(event.host)) return Error{fmt::format("Host {} is not in the pool. Nothing was done.", quoted(event.host))};
+  if (!cluster_.find(event.host))
+    return Error{fmt::format("Host {} is not in the pool. Nothing was done.", quoted(event.host))};
   cluster_.drop(event.host);
   if (const auto leases = by_host_.find(event.host); leases != by_host_.end()) {
     for (const std::string& id : leases->second) lose(id, event.host);
@@ -125,14 +127,16 @@ Result<void> Pool::on(const Withdrawn& event) {
 }
 
 Result<void> Pool::on(const Ended& event) {
-  if (!leases_.contains(event.lease)) return Error{fmt::format("Lease {} is not there: it has ended before.", quoted(event.lease))};
+  if (!leases_.contains(event.lease))
+    return Error{fmt::format("Lease {} is not there: it has ended before.", quoted(event.lease))};
   leave(event.lease);
   return {};
 }
 
 Result<void> Pool::on(const NotKept& event) {
   const auto found = leases_.find(event.lease);
-  if (found == leases_.end()) return Error{fmt::format("Lease {} is not there: it has ended before.", quoted(event.lease))};
+  if (found == leases_.end())
+    return Error{fmt::format("Lease {} is not there: it has ended before.", quoted(event.lease))};
   const Claim claim = found->second.claim;
   const auto origin = origins_.find(event.lease);
   const Origin from = origin == origins_.end() ? Origin{next_number_++, now_} : origin->second;
@@ -143,10 +147,12 @@ Result<void> Pool::on(const NotKept& event) {
 
 Result<void> Pool::on(const Extended& event) {
   const auto found = leases_.find(event.lease);
-  if (found == leases_.end()) return Error{fmt::format("Lease {} is not there: it has ended before.", quoted(event.lease))};
+  if (found == leases_.end())
+    return Error{fmt::format("Lease {} is not there: it has ended before.", quoted(event.lease))};
   Lease& lease = found->second;
   if (lease.ending) return Error{fmt::format("Lease {} is ending and cannot be extended. Claim anew.", lease.id)};
-  if (event.until <= now_) return Error{fmt::format("Lease {} cannot be made to end in the past. End it instead.", lease.id)};
+  if (event.until <= now_)
+    return Error{fmt::format("Lease {} cannot be made to end in the past. End it instead.", lease.id)};
   by_until_.erase({lease.until, lease.id});
   lease.until = event.until;
   if (lease.until != kNever) by_until_.insert({lease.until, lease.id});
@@ -168,7 +174,8 @@ Result<void> Pool::on(const PolicyChanged& event) {
 Result<void> Pool::adopt(const Lease& lease) {
   if (auto good = check(lease); !good) return good;
   if (leases_.contains(lease.id)) return Error{fmt::format("Lease {} is there twice. Keep one of them.", lease.id)};
-  if (by_claim_.contains(lease.claim.id)) return Error{fmt::format("Claim {} has two leases. End one of them.", lease.claim.id)};
+  if (by_claim_.contains(lease.claim.id))
+    return Error{fmt::format("Claim {} has two leases. End one of them.", lease.claim.id)};
   Lease known = lease;  // what is on hosts that have not joined yet conflicts with nothing
   std::erase_if(known.devices, [&](const Held& held) {
     const HostEntry* entry = cluster_.find(held.host);
@@ -206,7 +213,7 @@ Result<Pool> Pool::rebuild(Policy policy, const Contents& contents) {
     for (const std::string& id : promise.hosts) {
       if (HostEntry* host = pool.cluster_.find(id); host && !host->reserved()) hosts.push_back(host);
     }
-    if (waiting && hosts.size() == promise.hosts.size()) pool.promise(*waiting, hosts, promise.by, promise.taken);
+    if (waiting && !hosts.empty()) pool.promise(*waiting, hosts, promise.by, promise.taken);
   }
   pool.next_number_ = std::max(pool.next_number_, contents.next_number);
   pool.next_lease_ = contents.next_lease;
@@ -217,7 +224,8 @@ Result<Pool> Pool::rebuild(Policy policy, const Contents& contents) {
 Contents Pool::contents() const {
   Contents all{.hosts = cluster_.snapshot(), .promises = promises_, .uses = uses_};
   for (const auto& [id, lease] : leases_) all.leases.push_back(lease);
-  for (const auto& [id, waiting] : queue_.waiting()) all.waiting.push_back({waiting.claim, waiting.number, waiting.since});
+  for (const auto& [id, waiting] : queue_.waiting())
+    all.waiting.push_back({waiting.claim, waiting.number, waiting.since});
   all.next_number = next_number_;
   all.next_lease = next_lease_;
   all.now = now_;

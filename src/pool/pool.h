@@ -86,7 +86,7 @@ using Action = std::variant<Granted, Refused, Waits, Expired, TakenBack, Lost, K
 struct Promise {
   std::string claim;
   std::vector<std::string> hosts;
-  Time by = kNever;   // when they are expected to, by what is known
+  Time by = kNever;    // when they are expected to, by what is known
   bool taken = false;  // leases were taken back for it
   bool operator==(const Promise&) const = default;
 };
@@ -158,9 +158,9 @@ class Pool {
   Result<void> adopt(const Lease& lease);  // one that is there already
 
   // pool.cc
-  Lease& enter(Lease lease);                // into all books
-  void leave(const std::string& lease);     // out of them
-  void end(Lease& lease);                   // it is to end
+  Lease& enter(Lease lease);             // into all books
+  void leave(const std::string& lease);  // out of them
+  void end(Lease& lease);                // it is to end
   void lose(const std::string& lease, const std::string& host);
 
   // decide.cc
@@ -182,7 +182,9 @@ class Pool {
   void drop_promise(const std::string& claim);
   int64_t promised_to(const std::string& project, const Waiting* except) const;
 
-  const ProjectRule& rule(const std::string& project) const { return policy_.order == Order::fair ? policy_.rule(project) : free_; }
+  const ProjectRule& rule(const std::string& project) const {
+    return policy_.order == Order::fair ? policy_.rule(project) : free_;
+  }
   Use& use(const std::string& project) { return uses_[project]; }
 
   Policy policy_;
@@ -194,7 +196,7 @@ class Pool {
   std::set<std::pair<Time, std::string>> by_until_;                            // leases that are not ending
   std::map<std::string, std::set<std::string>> by_host_;                       // leases
   std::map<std::string, std::set<std::pair<Time, std::string>>> borrowed_by_;  // not ending, by project, oldest first
-  std::set<std::string> by_claim_;  // claims that have a lease
+  std::set<std::string> by_claim_;                                             // claims that have a lease
   std::map<std::string, Use> uses_;
   std::vector<Promise> promises_;
   std::vector<std::string> fresh_;  // claims that no decision has seen

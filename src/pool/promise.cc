@@ -1,12 +1,15 @@
 // Who found no room and must not be overtaken for ever. The first of those who wait get hosts that are kept for them:
 //
-//  - a claim within an explicit quota gets back what others borrowed: leases are told to end, the fewest that make room;
+//  - a claim within an explicit quota gets back what others borrowed: leases are told to end, the fewest that make
+//  room;
 //  - else hosts drain for it: those that, by the limits of what runs on them, will be free first.
 //
 // Kept hosts stand on no shelf, so nobody else finds them, but for those who leave before they are needed (decide.cc).
 // Claims beyond their quota are promised nothing: they live on what is idle.
 #include <algorithm>
+#include <optional>
 #include <set>
+#include <tuple>
 
 #include "pool/pool.h"
 
@@ -17,7 +20,8 @@ constexpr size_t kLooked = 64;      // claims that a decision considers for prom
 constexpr size_t kCandidates = 16;  // hosts from each order
 
 // When `number` devices that serve, near enough to each other, will be free on a host. Nothing: it has not so many.
-std::optional<Time> free_for(const HostEntry& entry, const Wish& wish, const Wish::Kind& kind, Path way, size_t number, Time now) {
+std::optional<Time> free_for(const HostEntry& entry, const Wish& wish, const Wish::Kind& kind, Path way, size_t number,
+                             Time now) {
   struct Free {
     int place;
     Time at;
@@ -33,7 +37,8 @@ std::optional<Time> free_for(const HostEntry& entry, const Wish& wish, const Wis
     if (wish.claim.topology == Topology::nvlink) place = device.island < 0 ? -2 - static_cast<int>(d) : device.island;
     devices.push_back({place, std::max(now, free_at(entry, d))});
   }
-  std::sort(devices.begin(), devices.end(), [](const Free& a, const Free& b) { return std::tie(a.place, a.at) < std::tie(b.place, b.at); });
+  std::sort(devices.begin(), devices.end(),
+            [](const Free& a, const Free& b) { return std::tie(a.place, a.at) < std::tie(b.place, b.at); });
   std::optional<Time> best;
   for (size_t begin = 0; begin < devices.size();) {
     size_t end = begin;
@@ -51,6 +56,35 @@ size_t devices_of(const HostEntry& entry, const Wish::Kind& kind, Path way) {
     count += device.model == kind.model && device.memory == kind.memory && Cluster::open_to(entry.host, device, way);
   }
   return count;
+}
+
+// Whether these hosts could serve the wish if nothing ran on them.
+bool could_serve(const std::vector<const HostEntry*>& hosts, const Wish& wish) {
+  const auto number = static_cast<size_t>(wish.claim.number);
+  for (const Path way : kWays) {
+    for (const Wish::Kind& kind : wish.kinds) {
+      if (!kind.ways[index_of(way)]) continue;
+      size_t sum = 0;
+      for (const HostEntry* host : hosts) {
+        if (free_for(*host, wish, kind, way, number, Time{})) return true;
+        sum += devices_of(*host, kind, way);
+      }
+      if (wish.claim.topology == Topology::any && sum >= number) return true;
+    }
+  }
+  return false;
+}
+
+// One whole GPU among whole ones needs no promise: the next that ends makes room for whoever is first then. Several
+// must be gathered, and so must the parts of one.
+bool must_gather(const Wish& wish) {
+  if (wish.claim.number > 1) return true;
+  for (const Wish::Kind& kind : wish.kinds) {
+    for (const Group* group : kind.groups) {
+      if (!group->open.empty()) return true;
+    }
+  }
+  return false;
 }
 
 size_t held_leases(const HostEntry& entry) {
@@ -81,7 +115,8 @@ void Pool::promise(Waiting& waiting, const std::vector<HostEntry*>& hosts, Time 
 }
 
 void Pool::drop_promise(const std::string& claim) {
-  const auto found = std::find_if(promises_.begin(), promises_.end(), [&](const Promise& p) { return p.claim == claim; });
+  const auto found =
+      std::find_if(promises_.begin(), promises_.end(), [&](const Promise& p) { return p.claim == claim; });
   if (found == promises_.end()) return;
   for (const std::string& id : found->hosts) {
     if (HostEntry* host = cluster_.find(id)) cluster_.unreserve(*host);
@@ -100,8 +135,12 @@ void Pool::keep_promises(Actions& actions) {
       if (const HostEntry* host = cluster_.find(id)) hosts.push_back(host);
     }
     const ProjectRule& project = rule(waiting->claim.project);
-    const bool within = !project.quota || use(waiting->claim.project).kept + waiting->size() <= *project.quota;
-    if (!within || hosts.size() != promise.hosts.size()) {
+    const std::string& lines = policy_.order == Order::fair ? waiting->claim.project : std::string();
+    const bool within = !project.quota || use(waiting->claim.project).kept + waiting->size() +
+                                                  held_back(queue_.projects().at(lines), waiting) <=
+                                              *project.quota;
+    // Overtaken within its own project, or its hosts are not what they were.
+    if (!within || !could_serve(hosts, waiting->shape->wish)) {
       drop_promise(promise.claim);
       continue;
     }
@@ -113,7 +152,8 @@ void Pool::keep_promises(Actions& actions) {
 
 void Pool::make_promises(Actions& actions) {
   const auto draining = [&] {
-    return static_cast<int>(std::count_if(promises_.begin(), promises_.end(), [](const Promise& p) { return !p.taken; }));
+    return static_cast<int>(
+        std::count_if(promises_.begin(), promises_.end(), [](const Promise& p) { return !p.taken; }));
   };
   const bool may_take = policy_.take_back && !borrowed_by_.empty();
   if (!may_take && draining() >= policy_.reservations) return;
@@ -126,7 +166,9 @@ void Pool::make_promises(Actions& actions) {
     if (may_take && rule(waiting.claim.project).quota && take_back(waiting, actions)) continue;
     // A small pool is not drained for many at once.
     const size_t kept = cluster_.reserved_count();
-    if (draining() < policy_.reservations && (kept == 0 || kept < cluster_.hosts().size() / 8)) drain_hosts(waiting);
+    if (must_gather(waiting.shape->wish) && draining() < policy_.reservations &&
+        (kept == 0 || kept < cluster_.hosts().size() / 8))
+      drain_hosts(waiting);
   }
 }
 
@@ -147,31 +189,31 @@ bool Pool::drain_hosts(Waiting& waiting) {
       // Those with the most idle, and those that are idle first.
       std::set<std::string> ids;
       std::vector<Candidate> candidates;
-      const auto consider = [&](HostEntry* host) {
-        if (host->reserved() || !ids.insert(host->host.id).second) return;
-        cluster_.examine();
+      const auto consider = [&](HostEntry* host) -> size_t {
+        if (host->reserved()) return 0;
         const size_t devices = devices_of(*host, kind, way);
-        if (devices == 0) return;
+        if (devices == 0 || !ids.insert(host->host.id).second) return devices;
+        cluster_.examine();
         const auto at = free_for(*host, wish, kind, way, std::min(number, devices), now_);
         if (at) candidates.push_back({host, *at, held_leases(*host), devices});
+        return devices;
       };
       const size_t near = nearness_of(wish.claim.topology);
       for (Group* group : kind.groups) {
-        // As many as it takes, if they are all as large as the largest, and some to choose from.
-        const size_t enough = kCandidates + number / std::max<size_t>(1, group->all[index_of(way)][near].top());
-        size_t seen = 0;
+        // As many as it takes, and some to choose from.
+        size_t seen = 0, sum = 0;
         for (const Shelves* shelves : {&group->used[index_of(way)][near], &group->whole[index_of(way)][near]}) {
-          for (size_t count = shelves->top(); count > 0 && seen < enough; --count) {
+          for (size_t count = shelves->top(); count > 0; --count) {
             for (HostEntry* host : shelves->at(count)) {
-              if (++seen > enough) break;
-              consider(host);
+              if (++seen > kCandidates && sum >= number) break;
+              sum += consider(host);
             }
           }
         }
-        seen = 0;
+        seen = sum = 0;
         for (const auto& [time, id] : group->drains) {
-          if (++seen > enough) break;
-          consider(cluster_.find(id));
+          if (++seen > kCandidates && sum >= number) break;
+          sum += consider(cluster_.find(id));
         }
       }
       std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {

@@ -20,7 +20,9 @@ Waiting& Queue::add(Claim claim, uint64_t number, Time since, const Cluster& clu
   Lines& lines = lines_of(waiting, order);
   lines.project = order == Order::fair ? waiting.claim.project : "";
   ++lines.waiting;
-  lines.lines[state.get()].claims[turn(waiting, order)] = &waiting;
+  Line& line = lines.lines[state.get()];
+  line.claims[turn(waiting, order)] = &waiting;
+  line.fresh = true;
   return waiting;
 }
 
@@ -66,7 +68,9 @@ const Waiting* Walk::within(Lane& lane) {
     }
     if (!best) return nullptr;
     const Waiting* waiting = best->first->second;
-    if (!lane.rule.quota || lane.use.kept + lane.more + waiting->size() <= *lane.rule.quota) return waiting;
+    const int64_t size = waiting->size();
+    if (!lane.rule.quota || lane.use.kept + lane.more + lane.hold + size <= *lane.rule.quota) return waiting;
+    if (lane.hold == 0 && size <= *lane.rule.quota) lane.hold = size;
     lane.later.push_back(waiting);
     ++best->first;
   }
@@ -78,7 +82,8 @@ const Waiting* Walk::next() {
     const Waiting* waiting = nullptr;
     double lowest = 0;
     for (Lane& lane : lanes_) {
-      const Waiting* candidate = beyond_ ? (lane.later_at < lane.later.size() ? lane.later[lane.later_at] : nullptr) : within(lane);
+      const Waiting* candidate =
+          beyond_ ? (lane.later_at < lane.later.size() ? lane.later[lane.later_at] : nullptr) : within(lane);
       if (!candidate) continue;
       const double key = standing(lane.use, lane.more, lane.rule.weight, policy_.half_life, now_);
       if (best && key >= lowest) continue;

@@ -1,6 +1,6 @@
 // Who waits. Claims of one project and one shape stand in a line; a project's next claim is the best head of its lines.
-// So a decision looks at lines, not at claims: a hundred thousand claims of fifty shapes are fifty lines a project, and a
-// shape that has found no room once is not tried again until something has become free.
+// So a decision looks at lines, not at claims: a hundred thousand claims of fifty shapes are fifty lines a project, and
+// a shape that has found no room once is not tried again until something has become free.
 #pragma once
 
 #include <map>
@@ -41,6 +41,7 @@ struct Waiting {
 struct Line {
   std::map<Turn, Waiting*> claims;
   uint64_t tried = 0;  // the decision in which it found no room
+  bool fresh = false;  // has claims that came since
   uint64_t out = 0;    // the round in which its head was not within its quota
 };
 
@@ -64,14 +65,16 @@ class Queue {
   std::map<std::string, Lines>& projects() { return projects_; }
   const std::map<std::string, Lines>& projects() const { return projects_; }
 
-  void unstick();                         // something has become free
-  void refresh(const Cluster& cluster);   // the kinds of GPUs may be others
+  void unstick();                        // something has become free
+  void refresh(const Cluster& cluster);  // the kinds of GPUs may be others
 
  private:
   static Turn turn(const Waiting& waiting, Order order) {
     return {order == Order::fair ? waiting.claim.priority : 0, waiting.number};
   }
-  Lines& lines_of(const Waiting& waiting, Order order) { return projects_[order == Order::fair ? waiting.claim.project : ""]; }
+  Lines& lines_of(const Waiting& waiting, Order order) {
+    return projects_[order == Order::fair ? waiting.claim.project : ""];
+  }
 
   std::map<std::string, Waiting> waiting_;
   std::map<Shape, std::unique_ptr<ShapeState>> shapes_;
@@ -84,7 +87,7 @@ class Walk {
  public:
   using Uses = std::map<std::string, Use>;
   Walk(const Queue& queue, const Policy& policy, const Uses& uses, Time now);
-  const Waiting* next();  // null: that was the last one
+  const Waiting* next();                   // null: that was the last one
   bool beyond() const { return beyond_; }  // the last one was beyond its quota
 
  private:
@@ -94,6 +97,7 @@ class Walk {
     std::vector<const Waiting*> later;
     size_t later_at = 0;
     int64_t more = 0;  // served so far
+    int64_t hold = 0;  // the first that its quota has no room for, and waits for it
     Use use;
     ProjectRule rule;
   };

@@ -1,6 +1,7 @@
 // Whose turn it is between projects. A project's standing is what it has now and what it has had of late, over its
-// weight; the lowest goes first. What it has had is an average that forgets: after one half-life without a GPU, half of it
-// is left. It counts in GPUs, so that it can be added to what the project has now; that part makes the rule react at once.
+// weight; the lowest goes first. What it has had is an average that forgets: after one half-life without a GPU, half of
+// it is left. It counts in GPUs, so that it can be added to what the project has now; that part makes the rule react at
+// once.
 #pragma once
 
 #include <map>

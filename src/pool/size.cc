@@ -97,9 +97,11 @@ Result<Duration> parse_duration(std::string_view text) {
 std::string print(Duration duration) {
   int64_t seconds = duration.count() / 1000;
   if (seconds < 60) return fmt::format("{}s", seconds);
-  if (seconds < 3600) return seconds % 60 ? fmt::format("{}m{:02}s", seconds / 60, seconds % 60) : fmt::format("{}m", seconds / 60);
+  if (seconds < 3600)
+    return seconds % 60 ? fmt::format("{}m{:02}s", seconds / 60, seconds % 60) : fmt::format("{}m", seconds / 60);
   const int64_t minutes = seconds / 60;
-  if (minutes < 1440) return minutes % 60 ? fmt::format("{}h{:02}m", minutes / 60, minutes % 60) : fmt::format("{}h", minutes / 60);
+  if (minutes < 1440)
+    return minutes % 60 ? fmt::format("{}h{:02}m", minutes / 60, minutes % 60) : fmt::format("{}h", minutes / 60);
   const int64_t hours = minutes / 60;
   return hours % 24 ? fmt::format("{}d{:02}h", hours / 24, hours % 24) : fmt::format("{}d", hours / 24);
 }

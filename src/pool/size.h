@@ -16,8 +16,8 @@ using Duration = std::chrono::milliseconds;
 using Time = std::chrono::sys_time<Duration>;  // always an argument here: src/pool reads no clock
 inline constexpr Time kNever = Time::max();
 
-inline constexpr int kWhole = 1000;                      // thousandths
-inline constexpr Mib kMostMemory = int64_t{1} << 30;     // a pebibyte: nobody means more
+inline constexpr int kWhole = 1000;                                  // thousandths
+inline constexpr Mib kMostMemory = int64_t{1} << 30;                 // a pebibyte: nobody means more
 inline constexpr Duration kLongest{int64_t{3650} * 24 * 3'600'000};  // ten years
 
 // What of a GPU's memory is wished: so many MiB, or a part of whatever the GPU has. Neither: not said.

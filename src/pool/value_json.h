@@ -1,9 +1,9 @@
 // The values' JSON as parts of larger documents: what a store keeps, what a trace has in its lines.
 #pragma once
 
+#include "pool/host.h"
 #include "pool/json.h"
 #include "pool/lease.h"
-#include "pool/host.h"
 
 namespace nm::pool {
 

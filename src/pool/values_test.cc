@@ -18,7 +18,8 @@ TEST(Size, MemoryIsAnAmountOrAPart) {
   EXPECT_EQ(*parse_memory("0.5"), (Memory{.thousandths = 500}));
   EXPECT_EQ(*parse_memory("25%"), (Memory{.thousandths = 250}));
   EXPECT_EQ(*parse_memory("1"), (Memory{.thousandths = 1000}));
-  for (const char* wrong : {"", "0", "40", "-1", "1.0001", "G", "40 G", "40GB", "0.5G.", "1.", "99999999999999999999G", "1e3G", "2000T"}) {
+  for (const char* wrong :
+       {"", "0", "40", "-1", "1.0001", "G", "40 G", "40GB", "0.5G.", "1.", "99999999999999999999G", "1e3G", "2000T"}) {
     const auto memory = parse_memory(wrong);
     ASSERT_FALSE(memory) << wrong;
     EXPECT_NE(memory.error().message.find("write 40G"), std::string::npos) << memory.error().message;
@@ -28,8 +29,10 @@ TEST(Size, MemoryIsAnAmountOrAPart) {
 
 TEST(Size, TimesAreReadAndPrinted) {
   EXPECT_EQ(*parse_duration("1h30m"), Duration(5'400'000));
-  for (const char* text : {"45s", "12m", "12m30s", "4h", "1h05m", "2d", "2d05h"}) EXPECT_EQ(print(*parse_duration(text)), text);
-  for (const char* wrong : {"", "0s", "h", "4", "4x", "-4h", "99999999d", "4294967295d4294967295d"}) EXPECT_FALSE(parse_duration(wrong)) << wrong;
+  for (const char* text : {"45s", "12m", "12m30s", "4h", "1h05m", "2d", "2d05h"})
+    EXPECT_EQ(print(*parse_duration(text)), text);
+  for (const char* wrong : {"", "0s", "h", "4", "4x", "-4h", "99999999d", "4294967295d4294967295d"})
+    EXPECT_FALSE(parse_duration(wrong)) << wrong;
 }
 
 TEST(ModelName, IsWhatPeopleSay) {
@@ -44,7 +47,8 @@ TEST(ModelName, IsWhatPeopleSay) {
 }
 
 TEST(ModelName, OffersTheNearest) {
-  const std::vector<std::string> known = {"NVIDIA A100-SXM4-80GB", "NVIDIA H100 80GB HBM3", "NVIDIA H200", "NVIDIA L40S"};
+  const std::vector<std::string> known = {"NVIDIA A100-SXM4-80GB", "NVIDIA H100 80GB HBM3", "NVIDIA H200",
+                                          "NVIDIA L40S"};
   EXPECT_EQ(nearest_models("h201", known).front(), "NVIDIA H200");
   EXPECT_EQ(nearest_models("A10O", known).front(), "NVIDIA A100-SXM4-80GB");
   EXPECT_TRUE(nearest_models("warp drive", known).empty());
@@ -73,13 +77,16 @@ TEST(Claim, RefusesWhatItDoesNotKnowByName) {
   EXPECT_EQ(trouble(R"({"id")"), "The claim is no JSON. Check for a missing quote or brace.");
   EXPECT_EQ(trouble(R"({"id": 3})"), "The claim's \"id\" must be a string.");
   EXPECT_EQ(trouble(R"({"id": "x", "number": 0})"), "The claim's \"number\" must be a whole number from 1 to 65536.");
-  EXPECT_EQ(trouble(R"({"id": "x", "number": 18446744073709551615})"), "The claim's \"number\" must be a whole number from 1 to 65536.");
+  EXPECT_EQ(trouble(R"({"id": "x", "number": 18446744073709551615})"),
+            "The claim's \"number\" must be a whole number from 1 to 65536.");
   EXPECT_EQ(trouble(R"({"id": "x", "number": 1.5})"), "The claim's \"number\" must be a whole number from 1 to 65536.");
-  EXPECT_EQ(trouble(R"({"id": "x", "path": "pigeon"})"), "The claim's \"path\" is \"pigeon\"; it must be one of any, network, passthrough.");
+  EXPECT_EQ(trouble(R"({"id": "x", "path": "pigeon"})"),
+            "The claim's \"path\" is \"pigeon\"; it must be one of any, network, passthrough.");
   EXPECT_NE(trouble(R"({"id": "x", "memory": "40"})").find("write 40G or 512M"), std::string::npos);
   EXPECT_NE(trouble("{\"id\": \"a\\u0007\"}").find("control characters"), std::string::npos);
   EXPECT_NE(trouble(R"({"id": "a b"})").find("must have an id"), std::string::npos);
-  EXPECT_NE(trouble(R"({"id": "x", "path": "passthrough", "share": "0.5"})").find("hands over whole ones"), std::string::npos);
+  EXPECT_NE(trouble(R"({"id": "x", "path": "passthrough", "share": "0.5"})").find("hands over whole ones"),
+            std::string::npos);
   EXPECT_NE(trouble("{\"id\": \"" + std::string(70'000, 'x') + "\"}").find("is the most"), std::string::npos);
   EXPECT_NE(trouble(std::string(60'000, '[')), "");
   EXPECT_NE(trouble("{\"id\": \"\xff\xfe\"}"), "");
@@ -113,14 +120,18 @@ TEST(Host, TravelsAsJsonAndIsChecked) {
   EXPECT_EQ(said(R"({"id": "h"})"), "The host's \"devices\" is missing.");
   EXPECT_EQ(said(R"({"id": "h", "devices": [{"id": "g", "model": "X", "memory_mib": 0}]})"),
             "The device's \"memory_mib\" must be a whole number from 1 to 1073741824.");
-  EXPECT_EQ(said(R"({"id": "h", "devices": [{"id":"g","model":"X","memory_mib":9},{"id":"g","model":"X","memory_mib":9}]})"),
-            "Host \"h\" has device g twice.");
+  EXPECT_EQ(
+      said(R"({"id": "h", "devices": [{"id":"g","model":"X","memory_mib":9},{"id":"g","model":"X","memory_mib":9}]})"),
+      "Host \"h\" has device g twice.");
   EXPECT_EQ(said(R"({"id": "h", "devices": [{"id":"g","model":"X","memory_mib":9,"memory_left_mib":10}]})"),
             "Host \"h\" has device g with more memory or compute left than it has.");
 }
 
 TEST(Lease, TravelsAsJsonAndIsChecked) {
-  Lease lease{.id = "l", .claim = claim("c", 2), .path = Path::passthrough, .devices = {{"a", "0", 10, 1000}, {"b", "0", 10, 1000}}};
+  Lease lease{.id = "l",
+              .claim = claim("c", 2),
+              .path = Path::passthrough,
+              .devices = {{"a", "0", 10, 1000}, {"b", "0", 10, 1000}}};
   lease.charge = 2000;
   lease.granted = at(1);
   lease.until = at(2);
