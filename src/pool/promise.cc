@@ -157,18 +157,28 @@ void Pool::make_promises(Actions& actions) {
   };
   const bool may_take = policy_.take_back && !borrowed_by_.empty();
   if (!may_take && draining() >= policy_.reservations) return;
+  // Nothing has become free: for those who waited before, nothing has changed.
+  uint64_t first = gained_ ? 0 : UINT64_MAX;
+  for (const std::string& id : fresh_) {
+    if (const Waiting* waiting = queue_.find(id)) first = std::min(first, waiting->number);
+  }
+  std::set<const ShapeState*> nothing_lent, no_hosts;  // found so for a claim of this shape: the next one need not look
   Walk walk(queue_, policy_, uses_, now_);
   for (size_t looked = 0; looked < kLooked; ++looked) {
     const Waiting* next = walk.next();
     if (!next || walk.beyond()) return;
-    if (next->promised) continue;
+    if (next->promised || next->number < first) continue;
     Waiting& waiting = *queue_.find(next->claim.id);
-    if (may_take && rule(waiting.claim.project).quota && take_back(waiting, actions)) continue;
+    if (may_take && rule(waiting.claim.project).quota && !nothing_lent.contains(waiting.shape)) {
+      if (take_back(waiting, actions)) continue;
+      nothing_lent.insert(waiting.shape);
+    }
     // A small pool is not drained for many at once.
     const size_t kept = cluster_.reserved_count();
-    if (must_gather(waiting.shape->wish) && draining() < policy_.reservations &&
-        (kept == 0 || kept < cluster_.hosts().size() / 8))
-      drain_hosts(waiting);
+    const bool more = draining() < policy_.reservations && (kept == 0 || kept < cluster_.hosts().size() / 8);
+    if (more && must_gather(waiting.shape->wish) && !no_hosts.contains(waiting.shape) && !drain_hosts(waiting)) {
+      no_hosts.insert(waiting.shape);
+    }
   }
 }
 
