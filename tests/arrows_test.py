@@ -2,7 +2,7 @@
 
     cmd -> server -> wire -> base <- wire <- client        softgpu -> base
     cmd -> bench -> base        workload -> device -> kernels (beside src/), base
-    cmd -> inventory -> base
+    cmd -> guest -> inventory -> base
 
 Siblings never include each other, and nothing includes upwards. What api/ generates (headers without a folder in their
 name) belongs to those who speak CUDA: client, server, softgpu, and the wire that carries it.
@@ -25,7 +25,8 @@ MAY_INCLUDE = {
     "workload": {"device", "kernels", "base"},
     "bench": {"base"},
     "inventory": {"base"},
-    "cmd": {"server", "bench", "inventory", "wire", "base"},
+    "guest": {"inventory", "base"},
+    "cmd": {"server", "bench", "guest", "inventory", "wire", "base"},
 }
 MAY_USE_GENERATED = {"client", "server", "softgpu", "wire", "device", "workload"}
 # The client lives in other people's processes: libc and the C++ standard library, nothing else.
