@@ -95,6 +95,10 @@ class DeviceStep : public Step {
     return fmt::format("Put {} into {}VM {}", text_of(where_.address), where_.live ? "" : "the definition of ",
                        where_.name);
   }
+  std::string undo_title() const override {
+    return fmt::format("Take {} out of {}VM {}", text_of(where_.address), where_.live ? "" : "the definition of ",
+                       where_.name);
+  }
   std::vector<std::string> commands() const override { return {command("attach-device")}; }
   std::vector<std::string> undo_commands() const override { return {command("detach-device")}; }
 

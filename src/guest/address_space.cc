@@ -66,7 +66,8 @@ uint64_t window_of(const std::vector<std::vector<PortWindow>>& roots, bool exact
       // The lowest bit of a multiple of the largest BAR is that BAR's size, or more.
       if (port.prefetchable) alignment = std::max(alignment, uint64_t{1} << std::countr_zero(port.prefetchable));
     }
-    sum += round_up(below, alignment);  // each root bus begins where its largest BAR may
+    // Of several root buses each begins where its largest BAR may.
+    sum += roots.size() > 1 ? round_up(below, alignment) : below;
   }
   // Some for the bridges' and virtio's own registers.
   sum = round_up(sum + 64 * kMiB, kGiB);

@@ -240,7 +240,7 @@ TEST(Shape, RefusesInSentencesThatNameTheNextStep) {
       {"xeon", [](Asked& a) { a.host.topology.iommu_bits = 36, a.wish.memory = 80 * kGiB; }, "IOMMU lets a device reach 36"},
       {"xeon", [](Asked& a) { a.wish.spare_ports = 40; }, "root ports on one bus"},
       {"xeon", [](Asked& a) { a.gpus[0].functions[0].bars = {test_bar(2 * kGiB, false, false)}; }, "below 4 GiB"},
-      {"dgx", [](Asked& a) { a.wish.cpus = 222; a.host.topology = make_topology(2, 70, 2, 512 * kGiB, 46); }, "beyond 255"},
+      {"dgx", [](Asked& a) { a.wish.cpus = 260; a.host.topology = make_topology(2, 70, 2, 512 * kGiB, 46); }, "beyond 255"},
   };
   for (const Refusal& refusal : refusals) {
     Asked asked = ask(refusal.host, {0}, 1);
@@ -279,12 +279,12 @@ TEST(Shape, SaysWhatUsualPagesCost) {
 
 TEST(Shape, SmallAddressesTakeTheSparePortsRoomBeforeTheGpus) {
   Asked asked = ask("desktop", {0}, 1);  // 39 bits
-  asked.gpus[0].functions[0].bars = {test_bar(128 * kGiB), test_bar(16 * kMiB)};
+  asked.gpus[0].functions[0].bars = {test_bar(64 * kGiB), test_bar(16 * kMiB)};
   asked.inventory.gpus[0].bars = asked.gpus[0].functions[0].bars;
   const auto shape = asked.shape();
   ASSERT_TRUE(shape) << shape.error().message;
   check(asked, *shape);
-  EXPECT_EQ(shape->ports[0].window.prefetchable, 256 * kGiB);
+  EXPECT_EQ(shape->ports[0].window.prefetchable, 128 * kGiB);
   EXPECT_EQ(shape->ports[1].window.prefetchable, kMiB);
   EXPECT_TRUE(mentions(shape->notes.back(), "39 bits of address leave no room"));
 }

@@ -30,8 +30,8 @@ uint64_t from_meminfo(std::string_view text, std::string_view key) {
 std::set<int> usable_cpus(Reader& reader) {
   std::vector<int> all = parse_cpu_list(reader.text("/sys/devices/system/cpu/online", 64 << 10).value_or(""));
   if (all.empty()) {
-    for (const std::string_view line :
-         inventory::lines_of(reader.raw("/proc/cpuinfo", 8 << 20).value_or(std::string()))) {
+    const std::string cpuinfo = reader.raw("/proc/cpuinfo", 8 << 20).value_or("");
+    for (const std::string_view line : inventory::lines_of(cpuinfo)) {
       if (!line.starts_with("processor")) continue;
       std::string_view rest = line.substr(std::min(line.size(), line.find(':') + 1));
       int cpu = 0;
@@ -39,7 +39,8 @@ std::set<int> usable_cpus(Reader& reader) {
     }
   }
   std::set<int> cpus(all.begin(), all.end());
-  for (const std::string_view line : inventory::lines_of(reader.raw("/proc/self/status").value_or(std::string()))) {
+  const std::string status = reader.raw("/proc/self/status").value_or("");
+  for (const std::string_view line : inventory::lines_of(status)) {
     constexpr std::string_view kKey = "Cpus_allowed_list:";
     if (!line.starts_with(kKey)) continue;
     const std::vector<int> list = parse_cpu_list(line.substr(kKey.size()));
