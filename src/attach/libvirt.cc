@@ -102,6 +102,8 @@ class DeviceStep : public Step {
   std::vector<std::string> commands() const override { return {command("attach-device")}; }
   std::vector<std::string> undo_commands() const override { return {command("detach-device")}; }
 
+  bool survives_boot() const override { return where_.config; }
+
   Result<void> perform(Context& context) override {
     const Virsh virsh(context.system, where_.uri);
     for (const bool config : {false, true}) {

@@ -18,6 +18,8 @@ Result<std::map<int, pid_t>> vcpu_threads(const std::string& socket, Millis limi
 Result<void> power_down(const std::string& socket, Millis limit);
 // What the devices are called that were given to it by name.
 Result<std::vector<std::string>> devices_of(const std::string& socket, Millis limit);
+// Somebody listens there.
+bool monitor_there(const std::string& socket);
 // Asks the guest to let go of a device. It may take its time, or never do so.
 Result<void> ask_for_device(const std::string& socket, const std::string& id, Millis limit);
 

@@ -95,8 +95,8 @@ void check(const Asked& asked, const GuestShape& shape) {
     EXPECT_EQ(node.distances.size(), shape.nodes.size());
   }
   EXPECT_EQ(sum, shape.memory());
-  if (asked.wish.memory) EXPECT_EQ(sum, *asked.wish.memory);
-  if (asked.wish.cpus) EXPECT_EQ(shape.vcpus.size(), static_cast<size_t>(*asked.wish.cpus));
+  EXPECT_EQ(sum, asked.wish.memory.value_or(sum));
+  EXPECT_EQ(static_cast<int>(shape.vcpus.size()), asked.wish.cpus.value_or(static_cast<int>(shape.vcpus.size())));
 
   // Buses: each GPU behind a port of its own, on the node where it is; windows that hold the BARs, within the addresses.
   std::set<std::string> ids;
@@ -114,7 +114,7 @@ void check(const Asked& asked, const GuestShape& shape) {
     }
     EXPECT_GE(port.window.prefetchable, wide);
     EXPECT_GE(port.window.low, low);
-    if (largest) EXPECT_EQ(port.window.prefetchable % largest, 0u);
+    EXPECT_EQ(port.window.prefetchable % std::max<uint64_t>(largest, 1), 0u);
   }
   EXPECT_EQ(shape.gpus(), asked.gpus.size());
   for (size_t i = 0; i < asked.gpus.size(); ++i) {

@@ -82,6 +82,7 @@ TEST(Topology, LeavesOutNodesOfMemoryAlone) {
 
 TEST(Topology, NonsenseIsNoCrash) {
   FakeMachine machine("none");
+  machine.tree.file("/sys/devices/system/cpu/online", "0-7\n");
   machine.tree.file(node_file(0, "cpulist"), "0-1,zzz,3");
   machine.tree.file(node_file(0, "meminfo"), "Node 0 MemTotal: 99999999999999999999 kB\nNode 0 MemFree: -3 kB\nMemFree:\n");
   machine.tree.file(node_file(0, "distance"), "\xff 900 -4");
