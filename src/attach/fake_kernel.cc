@@ -47,6 +47,9 @@ void FakeKernel::fault(const std::string& what, const std::string& which) {
 }
 void FakeKernel::cure(const std::string& what, const std::string& which) {
   fs::remove(root_ + "/.fake/faults/" + what + "/" + which);
+  if (what != "unbind-blocks") return;
+  set_driver(which, "");  // what was waited for happens at last
+  fs::remove_all(root_ + "/proc/7777");
 }
 
 void FakeKernel::unit(const std::string& name, int pid) {
@@ -127,8 +130,8 @@ std::vector<StuckWriter> FakeKernel::stuck() {
   std::vector<StuckWriter> list;
   const auto blocked = host_.list("/.fake/faults/unbind-blocks").names;
   for (const std::string& address : blocked) {
-    replace("/proc/7777/stat", "7777 (nearmetal) D" + std::string(" 1 2 3 4 5 6 7 8 9") +
-                                   " 10 11 12 13 14 15 16 17 18 4711 0\n");
+    replace("/proc/7777/stat",
+            "7777 (nearmetal) D" + std::string(" 1 2 3 4 5 6 7 8 9") + " 10 11 12 13 14 15 16 17 18 4711 0\n");
     list.push_back({.pid = 7777,
                     .started = start_of_process(host_, 7777),
                     .path = "/sys/bus/pci/devices/" + address + "/driver/unbind"});
