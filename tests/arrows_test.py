@@ -2,7 +2,7 @@
 
     cmd -> server -> wire -> base <- wire <- client        softgpu -> base
     cmd -> bench -> base        workload -> device -> kernels (beside src/), base
-    cmd -> guest -> inventory -> base
+    cmd -> attach -> inventory -> base        cmd -> guest -> inventory
 
 Siblings never include each other, and nothing includes upwards. What api/ generates (headers without a folder in their
 name) belongs to those who speak CUDA: client, server, softgpu, and the wire that carries it.
@@ -26,7 +26,8 @@ MAY_INCLUDE = {
     "bench": {"base"},
     "inventory": {"base"},
     "guest": {"inventory", "base"},
-    "cmd": {"server", "bench", "guest", "inventory", "wire", "base"},
+    "attach": {"inventory", "base"},
+    "cmd": {"server", "bench", "attach", "guest", "inventory", "wire", "base"},
 }
 MAY_USE_GENERATED = {"client", "server", "softgpu", "wire", "device", "workload"}
 # The client lives in other people's processes: libc and the C++ standard library, nothing else.

@@ -18,6 +18,7 @@ constexpr Verb kVerbs[] = {
     {"run", "run a program, unmodified, with a server's GPUs", nm::cmd::run_verb},
     {"gpus", "list the GPUs that a server offers, or this host's own", nm::cmd::gpus_verb},
     {"doctor", "tell whether this host can hand a GPU to a virtual machine", nm::cmd::doctor_verb},
+    {"vm", "start virtual machines with GPUs", nm::cmd::vm_verb},
     {"top", "show a server's sessions and what they do", nm::cmd::top_verb},
     {"bench", "measure what a way to a GPU costs", nm::cmd::bench_verb},
     {"serve", "offer this machine's GPUs", nm::cmd::serve_verb},

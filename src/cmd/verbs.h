@@ -13,6 +13,7 @@ int gpus_verb(const Args& args);
 int doctor_verb(const Args& args);
 int top_verb(const Args& args);
 int bench_verb(const Args& args);
+int vm_verb(const Args& args);
 int serve_verb(const Args& args);  // becomes nearmetald
 int version_verb(const Args& args);
 

@@ -215,7 +215,7 @@ class Domain {
       x_.empty(fmt::format("address domain='{:#06x}' bus='{:#04x}' slot='{:#04x}' function='{:#x}'",
                            function.host.domain, function.host.bus, function.host.device, function.host.function));
       x_.close();
-      x_.empty(fmt::format("alias name='ua-{}-f{}'", port.id, function.function));
+      x_.empty(fmt::format("alias name='ua-{}'", device_id(port, function)));
       x_.empty(pci_address(static_cast<int>(index), 0, function.function,
                            function.function == 0 && port.functions.size() > 1));
       x_.close();
@@ -277,7 +277,7 @@ class Domain {
       x_.close();
       x_.close();
       if (!port.clique) continue;
-      x_.open(fmt::format("qemu:device alias='ua-{}-f0'", port.id));
+      x_.open(fmt::format("qemu:device alias='ua-{}'", device_id(port, port.functions.at(0))));
       x_.open("qemu:frontend");
       reserve("x-nv-gpudirect-clique", static_cast<uint64_t>(*port.clique));
       x_.close();

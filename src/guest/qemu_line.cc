@@ -108,7 +108,7 @@ class Line {
 
   void devices(const RootPort& port) {
     for (const PassedFunction& function : port.functions) {
-      std::string text = fmt::format("vfio-pci,id={}-f{},host={},bus={},addr=0x0.{:#x}", port.id, function.function,
+      std::string text = fmt::format("vfio-pci,id={},host={},bus={},addr=0x0.{:#x}", device_id(port, function),
                                      function.host.text(), port.id, function.function);
       if (function.function == 0 && port.functions.size() > 1) text += ",multifunction=on";
       if (function.function == 0 && port.clique) text += fmt::format(",x-nv-gpudirect-clique={}", *port.clique);
@@ -153,6 +153,10 @@ class Line {
 };
 
 }  // namespace
+
+std::string device_id(const RootPort& port, const PassedFunction& function) {
+  return fmt::format("{}-f{}", port.id, function.function);
+}
 
 std::string option_text(std::string_view text) {
   std::string out;

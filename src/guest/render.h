@@ -34,6 +34,9 @@ struct Slotted {
 };
 std::vector<Slotted> slotted(const GuestShape& shape);
 
+// What QEMU calls a passed function.
+std::string device_id(const RootPort& port, const PassedFunction& function);
+
 // Commas, which end an option, doubled.
 std::string option_text(std::string_view text);
 
