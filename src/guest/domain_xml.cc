@@ -122,7 +122,7 @@ class Domain {
     } else {
       x_.empty(fmt::format("maxphysaddr mode='emulate' bits='{}'", shape_.physical_bits));
     }
-    if (shape_.kvm && shape_.amd && shape_.threads > 1) x_.empty("feature policy='require' name='topoext'");
+    if (shape_.amd && shape_.threads > 1) x_.empty("feature policy='require' name='topoext'");
     if (shape_.numa()) cells();
     x_.close();
   }
@@ -271,7 +271,7 @@ class Domain {
       };
       x_.open(fmt::format("qemu:device alias='pci.{}'", port_index(i)));
       x_.open("qemu:frontend");
-      reserve("pref64-reserve", std::max(port.window.prefetchable, kMiB));
+      reserve("pref64-reserve", port.window.prefetchable);
       reserve("mem-reserve", port.window.low);
       if (!port.window.io) reserve("io-reserve", 0);
       x_.close();

@@ -11,8 +11,8 @@ namespace {
 constexpr const char* kVendorId = "nearmetal";  // what a guest is told instead of KVM's name; at most 12 characters
 
 std::string cpu(const GuestShape& shape) {
-  if (!shape.kvm) return fmt::format("max,phys-bits={}", shape.physical_bits);
-  std::string text = "host,migratable=off,host-phys-bits=on";
+  std::string text = shape.kvm ? "host,migratable=off,host-phys-bits=on"
+                               : fmt::format("max,phys-bits={}", shape.physical_bits);
   if (shape.amd && shape.threads > 1) text += ",topoext=on";  // else an AMD guest sees threads as cores
   if (shape.hide_hypervisor) text += fmt::format(",kvm=off,hv_vendor_id={}", kVendorId);
   return text;
@@ -101,8 +101,8 @@ class Line {
       // Ports without I/O BARs behind them reserve none: there is room for fifteen.
       add("-device",
           fmt::format("pcie-root-port,id={},bus={},addr={:#x},chassis={},port={},pref64-reserve={}M,mem-reserve={}M{}",
-                      port->id, bus, slot, chassis, chassis, std::max(port->window.prefetchable, kMiB) / kMiB,
-                      port->window.low / kMiB, port->window.io ? "" : ",io-reserve=0"));
+                      port->id, bus, slot, chassis, chassis, port->window.prefetchable / kMiB, port->window.low / kMiB,
+                      port->window.io ? "" : ",io-reserve=0"));
     }
   }
 

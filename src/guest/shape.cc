@@ -83,6 +83,9 @@ Result<void> add_ports(const inventory::Inventory& inventory, const std::vector<
       bars.insert(bars.end(), function.bars.begin(), function.bars.end());
     }
     port.window = window_for(bars);
+    // Never nothing: another GPU may come here when this one has gone.
+    port.window.prefetchable = std::max(port.window.prefetchable, kMiB);
+    port.window.low = std::max(port.window.low, 2 * kMiB);
     // Across sockets GPUs do not reach each other, whatever a guest is told.
     const bool nvidia = !port.functions.empty() && port.functions[0].vendor == kNvidia;
     if (wish.peer_to_peer && nvidia && port.node < kCliques) port.clique = port.node;
@@ -233,12 +236,13 @@ size_t GuestShape::gpus() const {
 
 Result<GuestShape> shape_guest(const inventory::Inventory& inventory, const std::vector<PassedGpu>& gpus,
                                const HostTopology& host, const Wish& wish) {
-  GuestShape shape{.name = wish.name, .amd = host.amd, .hide_hypervisor = wish.hide_hypervisor};
+  GuestShape shape{.name = wish.name, .hide_hypervisor = wish.hide_hypervisor};
   shape.disk = wish.disk;
   shape.network = wish.network;
   shape.vhost_net = host.vhost_net;
   if (const auto good = choose_accel(host, wish, shape); !good) return good.error();
   if (const auto good = choose_firmware(host, wish, shape); !good) return good.error();
+  shape.amd = host.amd || !shape.kvm;  // what QEMU emulates calls itself so
   shape.physical_bits = !shape.kvm ? kEmulatedBits : host.physical_bits > 0 ? host.physical_bits : kUnknownBits;
   note_unknown_nodes(gpus, host, shape);
   if (const auto good = place(host, nodes_of(inventory, gpus, host), wish, shape); !good) return good.error();
