@@ -145,23 +145,27 @@ Result<Store> Store::open(const std::string& directory) {
   // EXTRA: the directory is synced too after the rollback journal has gone, without which a power cut may bring a
   // finished transaction's journal back, and with it the time before.
   if (auto set = store.execute("PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA;"); !set) return set.error();
-  Transaction transaction(store);
+  if (auto made = store.make_tables(); !made) return made.error();
+  sync_directory(directory);
+  return store;
+}
+
+Result<void> Store::make_tables() {
+  Transaction transaction(*this);
   if (!transaction.begun()) return transaction.begun().error();
   int version = -1;
   {
-    Statement statement(store, "PRAGMA user_version");
+    Statement statement(*this, "PRAGMA user_version");
     if (statement.row()) version = static_cast<int>(statement.number(0));
   }
   if (version > kVersion) {
-    return Error{path + " was written by a later release of nearmetal. Use that one, or newer."};
+    return Error{path_ + " was written by a later release of nearmetal. Use that one, or newer."};
   }
-  if (version < 0) return store.failed("read");
+  if (version < 0) return failed("read");
   if (version == 0) {
-    if (auto made = store.execute(kTables); !made) return made.error();
+    if (auto made = execute(kTables); !made) return made.error();
   }
-  if (auto committed = transaction.commit(); !committed) return committed.error();
-  sync_directory(directory);
-  return store;
+  return transaction.commit();
 }
 
 Result<Store> Store::open_to_read(const std::string& directory) {

@@ -57,6 +57,7 @@ class Store {
       : path_(std::move(path)), database_(std::move(database)) {}
   Error failed(const std::string& what) const;
   Result<void> execute(const char* sql);
+  Result<void> make_tables();
 
   std::string path_;
   std::unique_ptr<sqlite3, Closer> database_;  // null: there is no file, and all is empty
