@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "attach/monitor.h"
+#include "attach/qmp.h"
+#include "attach/qmp_device.h"
 #include "inventory/reader.h"
 
 namespace nm::attach {
@@ -61,15 +63,17 @@ class LaunchedStep : public Step {
         continue;
       }
       if (context.stopped()) {
-        return Error{fmt::format("Stopped while VM {} had not yet let go of {}; it may still do so.", guest_, addresses())};
+        return Error{
+            fmt::format("Stopped while VM {} had not yet let go of {}; it may still do so.", guest_, addresses())};
       }
       if (Clock::now() >= deadline) break;
       context.system.pause();
     }
-    return Error{fmt::format(
-        "VM {} has not let go of {} within {} s. Nothing was changed on the host. End what uses the GPU in the guest, or "
-        "shut the guest down.",
-        guest_, addresses(), context.guest.count() / 1000)};
+    return Error{
+        fmt::format("VM {} has not let go of {} within {} s. Nothing was changed on the host. End what uses the GPU in "
+                    "the guest, or "
+                    "shut the guest down.",
+                    guest_, addresses(), context.guest.count() / 1000)};
   }
 
   Result<void> verify_undone(Context&) override {
@@ -88,14 +92,11 @@ class LaunchedStep : public Step {
   // No guest, or one that has not come as far as its monitor: nothing.
   Result<bool> any_left() const {
     if (!runs_(socket_) || !monitor_there(socket_)) return false;
-    const auto names = devices_of(socket_, kAnswer);
-    if (!names) {
-      if (!monitor_there(socket_)) return false;  // it has just ended
-      return names.error();
-    }
-    return std::any_of(devices_.begin(), devices_.end(), [&](const Device& device) {
-      return std::find(names->begin(), names->end(), device.id) != names->end();
-    });
+    auto qmp = Qmp::connect(socket_, kAnswer);
+    const auto known = qmp ? qmp_devices(*qmp, kAnswer) : Result<std::map<std::string, std::string>>(qmp.error());
+    if (!known) return monitor_there(socket_) ? Result<bool>(known.error()) : Result<bool>(false);  // it has just ended
+    return std::any_of(devices_.begin(), devices_.end(),
+                       [&](const Device& device) { return known->contains(device.id); });
   }
 
   const LaunchBackend::Runs& runs_;
@@ -117,8 +118,8 @@ Result<std::vector<Guest>> LaunchBackend::guests() {
 
 Result<Plan> LaunchBackend::plan(const Handover& handover, const Guest& guest) {
   if (handover.persistent) {
-    return Error{fmt::format("VM {} is started by nearmetal vm run and has no definition. Leave --persistent out.",
-                             guest.name)};
+    return Error{
+        fmt::format("VM {} is started by nearmetal vm run and has no definition. Leave --persistent out.", guest.name)};
   }
   std::vector<Device> devices;
   for (const inventory::PciFunction& function : handover.functions) {

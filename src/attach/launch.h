@@ -1,7 +1,7 @@
-// Guests that `nearmetal vm run` starts with their GPUs in them. QEMU is not running yet when the GPUs are taken for it, so
-// there is nothing to plug into: what this backend adds to the journal is how they are taken out again while the guest
-// runs (`nearmetal detach`), and that they are nobody's any more when it has ended. As long as the guest runs it is found
-// by its QMP socket as any other QEMU is, and more can be attached to it.
+// Guests that `nearmetal vm run` starts with their GPUs in them. QEMU is not running yet when the GPUs are taken for
+// it, so there is nothing to plug into: what this backend adds to the journal is how they are taken out again while the
+// guest runs (`nearmetal detach`), and that they are nobody's any more when it has ended. As long as the guest runs it
+// is found by its QMP socket as any other QEMU is, and more can be attached to it.
 #pragma once
 
 #include <functional>

@@ -11,7 +11,9 @@ namespace {
 const PciAddress kGpu{.bus = 0x65};
 const PciAddress kAudio{.bus = 0x65, .function = 1};
 
-Handover handover(const inventory::Gpu& gpu) { return {.gpu = gpu, .functions = {{.address = kGpu}, {.address = kAudio}}}; }
+Handover handover(const inventory::Gpu& gpu) {
+  return {.gpu = gpu, .functions = {{.address = kGpu}, {.address = kAudio}}};
+}
 
 TEST(Launch, OnlyTheProcessThatStartsAGuestSeesIt) {
   LaunchBackend mine([](const std::string&) { return true; }), others([](const std::string&) { return true; });

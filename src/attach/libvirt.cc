@@ -12,7 +12,7 @@ namespace nm::attach {
 namespace {
 
 constexpr std::string_view kKind = "libvirt-device";
-constexpr Millis kAnswer{30'000};   // for the daemon; plugging in pins all of a guest's memory first
+constexpr Millis kAnswer{30'000};  // for the daemon; plugging in pins all of a guest's memory first
 constexpr Millis kPlug{300'000};
 constexpr Millis kAskAgain{10'000};  // a guest that was starting when it was asked has not heard it
 
@@ -44,7 +44,8 @@ class Virsh {
  public:
   Virsh(System& system, std::string uri) : system_(system), uri_(std::move(uri)) {}
 
-  Result<Finished> run(std::vector<std::string> arguments, Millis limit = kAnswer, const std::string& input = "") const {
+  Result<Finished> run(std::vector<std::string> arguments, Millis limit = kAnswer,
+                       const std::string& input = "") const {
     std::vector<std::string> argv = {"virsh", "-q", "-c", uri_};
     for (std::string& argument : arguments) argv.push_back(std::move(argument));
     return system_.run(argv, limit, input);
@@ -61,7 +62,8 @@ class Virsh {
 
   // There is no such domain any more; or libvirt's sentence about another trouble.
   static bool gone(const std::string& sentence) {
-    return sentence.find("failed to get domain") != sentence.npos || sentence.find("Domain not found") != sentence.npos ||
+    return sentence.find("failed to get domain") != sentence.npos ||
+           sentence.find("Domain not found") != sentence.npos ||
            sentence.find("no domain with matching") != sentence.npos;
   }
 
@@ -88,8 +90,8 @@ class DeviceStep : public Step {
 
   std::string_view kind() const override { return kKind; }
   Json record() const override {
-    return {{"uri", where_.uri},   {"uuid", where_.uuid}, {"name", where_.name},
-            {"address", where_.address.text()}, {"live", where_.live}, {"config", where_.config}};
+    return {{"uri", where_.uri},   {"uuid", where_.uuid},    {"name", where_.name}, {"address", where_.address.text()},
+            {"live", where_.live}, {"config", where_.config}};
   }
   std::string title() const override {
     return fmt::format("Put {} into {}VM {}", text_of(where_.address), where_.live ? "" : "the definition of ",
@@ -111,8 +113,8 @@ class DeviceStep : public Step {
       const auto there = present(virsh, config);
       if (!there) return there.error();
       if (*there) continue;
-      const auto done = virsh.run({"attach-device", where_.uuid, "/dev/stdin", flag(config)}, kPlug,
-                                  hostdev_xml(where_.address));
+      const auto done =
+          virsh.run({"attach-device", where_.uuid, "/dev/stdin", flag(config)}, kPlug, hostdev_xml(where_.address));
       if (!done) return done.error();
       if (done->status != 0) return refused(complaint(*done), config);
     }
@@ -126,9 +128,10 @@ class DeviceStep : public Step {
       const auto there = present(virsh, config);
       if (!there) return there.error();
       if (!*there) {
-        return Error{fmt::format("libvirt says that it has put {} into VM {}, and the domain does not have it. Look at "
-                                 "virsh dumpxml {}.",
-                                 text_of(where_.address), where_.name, where_.name)};
+        return Error{
+            fmt::format("libvirt says that it has put {} into VM {}, and the domain does not have it. Look at "
+                        "virsh dumpxml {}.",
+                        text_of(where_.address), where_.name, where_.name)};
       }
     }
     return {};
@@ -170,8 +173,8 @@ class DeviceStep : public Step {
     std::string flags;
     if (where_.live) flags += " --live";
     if (where_.config) flags += " --config";
-    return fmt::format("virsh -c {} {} {} /dev/stdin{} <<'END'\n{}END", shell_word(where_.uri), verb, where_.uuid, flags,
-                       hostdev_xml(where_.address));
+    return fmt::format("virsh -c {} {} {} /dev/stdin{} <<'END'\n{}END", shell_word(where_.uri), verb, where_.uuid,
+                       flags, hostdev_xml(where_.address));
   }
 
   // A domain that does not run, or is no more, has nothing plugged in.
@@ -187,8 +190,9 @@ class DeviceStep : public Step {
   Error refused(const std::string& why, bool config) const {
     std::string advice;
     if (why.find("No more available PCI slots") != why.npos) {
-      advice = " Give the domain a free <controller type='pci' model='pcie-root-port'/>, which it gets when it is started "
-               "anew.";
+      advice =
+          " Give the domain a free <controller type='pci' model='pcie-root-port'/>, which it gets when it is started "
+          "anew.";
     } else if (why.find("in use by") != why.npos) {
       advice = " Take it from there first.";
     } else if (why.find("domain is not running") != why.npos) {
@@ -199,8 +203,8 @@ class DeviceStep : public Step {
   }
 
   Result<void> request(const Virsh& virsh, bool config) const {
-    const auto done = virsh.run({"detach-device", where_.uuid, "/dev/stdin", flag(config)}, kPlug,
-                                hostdev_xml(where_.address));
+    const auto done =
+        virsh.run({"detach-device", where_.uuid, "/dev/stdin", flag(config)}, kPlug, hostdev_xml(where_.address));
     if (!done) return done.error();
     if (done->status == 0) return {};
     return Error{fmt::format("libvirt does not take {} out of {}VM {}: {}.", text_of(where_.address),
@@ -230,7 +234,8 @@ class DeviceStep : public Step {
       context.system.pause();
     }
     return Error{fmt::format(
-        "VM {} has not let go of {} within {} s{} Nothing was changed on the host. End what uses the GPU in the guest, or "
+        "VM {} has not let go of {} within {} s{} Nothing was changed on the host. End what uses the GPU in the guest, "
+        "or "
         "shut the guest down, then detach again.",
         where_.name, text_of(where_.address), context.guest.count() / 1000, last.empty() ? "." : ": " + last)};
   }
@@ -361,9 +366,10 @@ Result<Plan> LibvirtBackend::plan(const Handover& handover, const Guest& guest) 
     for (const std::string_view line : inventory::lines_of(info->out)) {
       const auto words = inventory::words_of(line);
       if (words.size() != 2 || words[0] != "Persistent:" || words[1] != "no") continue;
-      return Error{fmt::format("VM {} has no definition: it is gone when it ends. Leave --persistent out, or virsh "
-                               "define it first.",
-                               guest.name)};
+      return Error{
+          fmt::format("VM {} has no definition: it is gone when it ends. Leave --persistent out, or virsh "
+                      "define it first.",
+                      guest.name)};
     }
   }
   Plan plan;
@@ -380,9 +386,10 @@ Result<Plan> LibvirtBackend::plan(const Handover& handover, const Guest& guest) 
                                                                         .config = handover.persistent}));
   }
   if (handover.functions.size() > 1) {
-    plan.notes.push_back(fmt::format("The {} functions of the card become {} devices in the guest, each in a slot of its "
-                                     "own: libvirt takes several out of one slot only by shutting the guest down.",
-                                     handover.functions.size(), handover.functions.size()));
+    plan.notes.push_back(
+        fmt::format("The {} functions of the card become {} devices in the guest, each in a slot of its "
+                    "own: libvirt takes several out of one slot only by shutting the guest down.",
+                    handover.functions.size(), handover.functions.size()));
   }
   if (!domain->running) {
     plan.notes.push_back(fmt::format("VM {} does not run: it has the GPU from its next start on.", guest.name));
@@ -400,7 +407,8 @@ Result<std::unique_ptr<Step>> LibvirtBackend::step(std::string_view kind, const 
     return record.is_object() && record.contains(key) && record[key].is_boolean() && record[key].get<bool>();
   };
   const auto address = inventory::parse_pci_address(text("address"));
-  where = {.uri = text("uri"), .uuid = text("uuid"), .name = text("name"), .live = yes("live"), .config = yes("config")};
+  where = {
+      .uri = text("uri"), .uuid = text("uuid"), .name = text("name"), .live = yes("live"), .config = yes("config")};
   if (!address || where.uri.empty() || !is_uuid(where.uuid)) {
     return Error{"The record of a step in libvirt lacks its URI, its domain's UUID or the device's address."};
   }
@@ -415,9 +423,8 @@ Result<bool> LibvirtBackend::has(const std::string& guest_id, const std::vector<
     if (Virsh::gone(domain.error().message)) return false;
     return domain.error();
   }
-  return domain->running && std::all_of(functions.begin(), functions.end(), [&](const PciAddress& address) {
-           return has_device(*domain, address);
-         });
+  return domain->running && std::all_of(functions.begin(), functions.end(),
+                                        [&](const PciAddress& address) { return has_device(*domain, address); });
 }
 
 }  // namespace nm::attach

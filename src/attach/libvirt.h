@@ -1,8 +1,8 @@
 // Guests of libvirt, by `virsh`: a program, because our own must run where there is no libvirt, and because its command
 // line has not changed in ten years while the library's daemons and sockets have (decision 18).
 //
-// The device's binding to vfio-pci is ours, journaled, so libvirt is told managed='no'. Each function of a card becomes a
-// device of its own in the guest: libvirt can plug several functions into one slot, and never takes them out again.
+// The device's binding to vfio-pci is ours, journaled, so libvirt is told managed='no'. Each function of a card becomes
+// a device of its own in the guest: libvirt can plug several functions into one slot, and never takes them out again.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// The libvirt backend against a virsh of ours, which keeps domains in memory and misbehaves where it is told to. Against
-// libvirt itself: tests/e2e/vm_libvirt.sh.
+// The libvirt backend against a virsh of ours, which keeps domains in memory and misbehaves where it is told to.
+// Against libvirt itself: tests/e2e/vm_libvirt.sh.
 #include "attach/libvirt.h"
 
 #include <fmt/format.h>
@@ -20,9 +20,9 @@ struct FakeDomain {
   std::string name = "train1", uuid = kUuid, machine = "pc-q35-7.2", trailer;
   bool running = true, persistent = true;
   std::set<PciAddress> live, config;
-  bool deaf = false;     // asked for a device, it does nothing
-  int busy = 0;          // looks before it lets go
-  std::string refusal;   // of attach-device
+  bool deaf = false;    // asked for a device, it does nothing
+  int busy = 0;         // looks before it lets go
+  std::string refusal;  // of attach-device
   std::set<PciAddress> leaving = {};
 };
 
@@ -53,17 +53,20 @@ class FakeVirsh : public System {
     if (!domain) return failure("error: failed to get domain '" + argv[5] + "'\n");
     if (verb == "dumpxml") return Finished{.status = 0, .out = xml(*domain, argv.back() == "--inactive")};
     if (verb == "dominfo") {
-      return Finished{.status = 0, .out = fmt::format("Id: 3\nPersistent:     {}\n", domain->persistent ? "yes" : "no")};
+      return Finished{.status = 0,
+                      .out = fmt::format("Id: 3\nPersistent:     {}\n", domain->persistent ? "yes" : "no")};
     }
     changes.push_back(verb + " " + argv.back());
     EXPECT_EQ(argv[6], "/dev/stdin");
-    const auto parsed = parse_domain(fmt::format("<domain><name>x</name><uuid>{}</uuid><devices>{}</devices></domain>", kUuid, input));
+    const auto parsed =
+        parse_domain(fmt::format("<domain><name>x</name><uuid>{}</uuid><devices>{}</devices></domain>", kUuid, input));
     EXPECT_TRUE(parsed && parsed->devices.size() == 1) << input;
     const PciAddress address = parsed->devices.at(0);
     const bool config = argv.back() == "--config";
     if (!config && !domain->running) return failure("error: Requested operation is not valid: domain is not running\n");
     if (verb == "attach-device") {
-      if (!domain->refusal.empty()) return failure("error: Failed to attach device from /dev/stdin\nerror: " + domain->refusal + "\n");
+      if (!domain->refusal.empty())
+        return failure("error: Failed to attach device from /dev/stdin\nerror: " + domain->refusal + "\n");
       (config ? domain->config : domain->live).insert(address);
     } else if (config) {
       domain->config.erase(address);
@@ -88,10 +91,14 @@ class FakeVirsh : public System {
       domain.leaving.clear();
     }
     std::string devices;
-    for (const PciAddress& address : inactive || !domain.running ? domain.config : domain.live) devices += hostdev_xml(address);
-    return fmt::format("<domain type='kvm'{}>\n<name>{}</name>\n<uuid>{}</uuid>\n<os><type arch='x86_64' machine='{}'>hvm</type></os>\n"
-                       "<devices><emulator>/usr/bin/qemu</emulator>{}</devices>{}</domain>\n",
-                       domain.running && !inactive ? " id='3'" : "", domain.name, domain.uuid, domain.machine, devices, domain.trailer);
+    for (const PciAddress& address : inactive || !domain.running ? domain.config : domain.live)
+      devices += hostdev_xml(address);
+    return fmt::format(
+        "<domain type='kvm'{}>\n<name>{}</name>\n<uuid>{}</uuid>\n<os><type arch='x86_64' "
+        "machine='{}'>hvm</type></os>\n"
+        "<devices><emulator>/usr/bin/qemu</emulator>{}</devices>{}</domain>\n",
+        domain.running && !inactive ? " id='3'" : "", domain.name, domain.uuid, domain.machine, devices,
+        domain.trailer);
   }
 
   inventory::Scratch scratch_;
@@ -172,7 +179,12 @@ TEST(Libvirt, WaitsUntilTheGuestHasReallyLetGo) {
   world.domain().live = {kGpu};
   world.domain().busy = 5;
   world.context.guest = Millis(600'000);
-  const auto step = world.backend.step("libvirt-device", {{"uri", "qemu:///system"}, {"uuid", kUuid}, {"name", "train1"}, {"address", kGpu.text()}, {"live", true}, {"config", false}});
+  const auto step = world.backend.step("libvirt-device", {{"uri", "qemu:///system"},
+                                                          {"uuid", kUuid},
+                                                          {"name", "train1"},
+                                                          {"address", kGpu.text()},
+                                                          {"live", true},
+                                                          {"config", false}});
   ASSERT_TRUE(step && *step);
   ASSERT_TRUE((*step)->undo(world.context));
   EXPECT_TRUE(world.domain().live.empty());
@@ -184,7 +196,9 @@ TEST(Libvirt, AGuestThatNeverLetsGoIsSaidToBeAtFault) {
   World world;
   world.domain().live = {kGpu};
   world.domain().deaf = true;
-  const auto step = world.backend.step("libvirt-device", {{"uri", "qemu:///system"}, {"uuid", kUuid}, {"name", "train1"}, {"address", kGpu.text()}, {"live", true}});
+  const auto step = world.backend.step(
+      "libvirt-device",
+      {{"uri", "qemu:///system"}, {"uuid", kUuid}, {"name", "train1"}, {"address", kGpu.text()}, {"live", true}});
   const auto out = (*step)->undo(world.context);
   ASSERT_FALSE(out);
   EXPECT_TRUE(mentions(out.error().message, "VM train1 has not let go of 0000:65:00.0"));
@@ -213,7 +227,8 @@ TEST(Libvirt, RefusalsCarryLibvirtsReasonAndTheNextStep) {
   ASSERT_FALSE(done);
   EXPECT_TRUE(mentions(done.error().message, "pcie-root-port"));
   EXPECT_FALSE(mentions(done.error().message, "Failed to attach")) << "the first line says nothing";
-  world.domain().refusal = "Requested operation is not valid: PCI device 0000:65:00.0 is in use by driver QEMU, domain b";
+  world.domain().refusal =
+      "Requested operation is not valid: PCI device 0000:65:00.0 is in use by driver QEMU, domain b";
   done = plan->steps[0]->perform(world.context);
   EXPECT_TRUE(mentions(done.error().message, "Take it from there first"));
   EXPECT_TRUE(world.domain().live.empty());
@@ -232,11 +247,14 @@ TEST(Libvirt, RefusesWhatCannotWork) {
 
 TEST(Libvirt, WithoutLibvirtThereAreNoGuests) {
   World world;
-  world.virsh.daemon_error = "error: failed to connect to the hypervisor\nerror: Failed to connect socket to '/var/run/libvirt/libvirt-sock': No such file or directory\n";
+  world.virsh.daemon_error =
+      "error: failed to connect to the hypervisor\nerror: Failed to connect socket to '/var/run/libvirt/libvirt-sock': "
+      "No such file or directory\n";
   const auto guests = world.backend.guests();
   ASSERT_TRUE(guests) << guests.error().message;
   EXPECT_TRUE(guests->empty());
-  world.virsh.daemon_error = "error: failed to connect to the hypervisor\nerror: authentication unavailable: no polkit agent available\n";
+  world.virsh.daemon_error =
+      "error: failed to connect to the hypervisor\nerror: authentication unavailable: no polkit agent available\n";
   const auto refused = world.backend.guests();
   ASSERT_FALSE(refused);
   EXPECT_TRUE(mentions(refused.error().message, "no polkit agent"));
@@ -250,14 +268,18 @@ TEST(Libvirt, HostileDefinitionsAreRefusedAndHarmless) {
     if (guests) EXPECT_EQ(guests->at(0).name, "<b>");
   }
   world.domain().name = "x";
-  world.domain().trailer = "<metadata><hostdev type='pci'><source><address bus='0x65' slot='0' function='0'/></source></hostdev></metadata>";
+  world.domain().trailer =
+      "<metadata><hostdev type='pci'><source><address bus='0x65' slot='0' function='0'/></source></hostdev></metadata>";
   EXPECT_FALSE(*world.backend.has(kUuid, {kGpu})) << "only what stands among the devices counts";
   world.domain().trailer = "<unfinished";
   EXPECT_FALSE(world.backend.guests());
   EXPECT_FALSE(world.backend.has("; rm -rf /", {kGpu}));
   EXPECT_FALSE(parse_domain("<domain><name>x</name></domain>"));
   for (const char* odd : {"bus='0x165'", "bus='zz'", "bus='-1'", ""}) {
-    const auto domain = parse_domain(fmt::format("<domain><name>x</name><uuid>{}</uuid><devices><hostdev type='pci'><source><address {} slot='0x0' function='0x0'/></source></hostdev></devices></domain>", kUuid, odd));
+    const auto domain =
+        parse_domain(fmt::format("<domain><name>x</name><uuid>{}</uuid><devices><hostdev type='pci'><source><address "
+                                 "{} slot='0x0' function='0x0'/></source></hostdev></devices></domain>",
+                                 kUuid, odd));
     ASSERT_TRUE(domain);
     EXPECT_TRUE(domain->devices.empty()) << odd;
   }

@@ -49,21 +49,6 @@ Result<void> power_down(const std::string& socket, Millis limit) {
 
 bool monitor_there(const std::string& socket) { return !nobody_listens(socket); }
 
-Result<std::vector<std::string>> devices_of(const std::string& socket, Millis limit) {
-  const auto list = ask(socket, "qom-list", {{"path", "/machine/peripheral"}}, limit);
-  if (!list) return list.error();
-  std::vector<std::string> names;
-  if (!list->is_array()) return makes_no_sense(socket, "qom-list");
-  for (const Qmp::Json& item : *list) {
-    if (!item.is_object() || !item.contains("name") || !item["name"].is_string() || !item.contains("type") ||
-        !item["type"].is_string()) {
-      return makes_no_sense(socket, "qom-list");
-    }
-    if (item["type"].get<std::string>().starts_with("child<")) names.push_back(item["name"].get<std::string>());
-  }
-  return names;
-}
-
 Result<void> ask_for_device(const std::string& socket, const std::string& id, Millis limit) {
   const auto done = ask(socket, "device_del", {{"id", id}}, limit);
   return done ? Result<void>() : done.error();

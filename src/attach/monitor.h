@@ -5,7 +5,6 @@
 
 #include <map>
 #include <string>
-#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -16,8 +15,6 @@ namespace nm::attach {
 Result<std::map<int, pid_t>> vcpu_threads(const std::string& socket, Millis limit);
 // As a press of the power button.
 Result<void> power_down(const std::string& socket, Millis limit);
-// What the devices are called that were given to it by name.
-Result<std::vector<std::string>> devices_of(const std::string& socket, Millis limit);
 // Somebody listens there.
 bool monitor_there(const std::string& socket);
 // Asks the guest to let go of a device. It may take its time, or never do so.

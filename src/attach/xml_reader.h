@@ -1,5 +1,5 @@
-// Reads what libvirt writes: well-formed XML, of which a few elements are of interest. No entities of its own making, no
-// DTD, no memory of what is skipped. Text that is no XML ends the reading, and says so.
+// Reads what libvirt writes: well-formed XML, of which a few elements are of interest. No entities of its own making,
+// no DTD, no memory of what is skipped. Text that is no XML ends the reading, and says so.
 #pragma once
 
 #include <map>
@@ -16,11 +16,11 @@ class XmlReader {
   // On to the next element's beginning or end. False: there is none, or what is there is no XML (then broken()).
   bool next();
 
-  bool begins() const { return begins_; }                        // an element begins here; else it ends
-  const std::string& name() const { return name_; }              // of the element that begins or ends
-  const std::string& path() const { return path_; }              // "domain/devices/hostdev", with this element
-  const std::string& text() const { return text_; }              // at an end: what stood in it before, unescaped
-  std::string attribute(const std::string& name) const;          // of the beginning; empty: there is none
+  bool begins() const { return begins_; }                // an element begins here; else it ends
+  const std::string& name() const { return name_; }      // of the element that begins or ends
+  const std::string& path() const { return path_; }      // "domain/devices/hostdev", with this element
+  const std::string& text() const { return text_; }      // at an end: what stood in it before, unescaped
+  std::string attribute(const std::string& name) const;  // of the beginning; empty: there is none
   bool broken() const { return broken_; }
 
  private:

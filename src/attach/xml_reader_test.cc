@@ -38,7 +38,8 @@ TEST(XmlReader, ReadsAttributesInEitherQuotes) {
 }
 
 TEST(XmlReader, WhatIsNoXmlEndsTheReading) {
-  for (const char* bad : {"<a>", "<a></b>", "</a>", "<a", "<>", "<a x>", "<a x=1>", "<a x='1>", "<!-- ", "<a><![CDATA[</a>", "<a></ a>"}) {
+  for (const char* bad : {"<a>", "<a></b>", "</a>", "<a", "<>", "<a x>", "<a x=1>", "<a x='1>", "<!-- ",
+                          "<a><![CDATA[</a>", "<a></ a>"}) {
     EXPECT_TRUE(walk(bad).ends_with('!')) << bad << ": " << walk(bad);
   }
   std::string deep;
@@ -48,7 +49,8 @@ TEST(XmlReader, WhatIsNoXmlEndsTheReading) {
 
 TEST(XmlReader, AnyBytesAreNoCrash) {
   std::mt19937 random(5);
-  constexpr std::string_view kParts[] = {"<", ">", "a", "/", "'", "\"", "=", " ", "&", ";", "<!--", "-->", "<![CDATA[", "]]>", "&#x110000;", "&#0;", "\xff"};
+  constexpr std::string_view kParts[] = {"<", ">",    "a",   "/",         "'",   "\"",         "=",    " ",   "&",
+                                         ";", "<!--", "-->", "<![CDATA[", "]]>", "&#x110000;", "&#0;", "\xff"};
   for (int round = 0; round < 20'000; ++round) {
     std::string text;
     for (size_t i = random() % 20; i > 0; --i) text += kParts[random() % std::size(kParts)];

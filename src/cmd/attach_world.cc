@@ -31,7 +31,8 @@ AttachWorld real_world() {
   AttachWorld world{.system = std::make_unique<attach::RealSystem>()};
   world.backends.push_back(std::make_unique<attach::QmpBackend>(world.system->host()));
   const char* uri = ::getenv("LIBVIRT_DEFAULT_URI");  // as virsh has it
-  world.backends.push_back(std::make_unique<attach::LibvirtBackend>(*world.system, uri && *uri ? uri : "qemu:///system"));
+  world.backends.push_back(
+      std::make_unique<attach::LibvirtBackend>(*world.system, uri && *uri ? uri : "qemu:///system"));
   world.backends.push_back(std::make_unique<attach::LaunchBackend>(guest::runs));
   return world;
 }

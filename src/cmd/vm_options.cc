@@ -25,13 +25,15 @@ Result<guest::Network> parse_network(const std::string& text) {
     return Error{fmt::format("--net {}: \"{}\" cannot be the name of a network interface. `ip link` lists them.",
                              inventory::clean(text, 60), inventory::clean(name, 60))};
   }
-  return Error{fmt::format("--net is \"{}\"; it must be user, none, bridge:NAME or tap:NAME.", inventory::clean(text, 60))};
+  return Error{
+      fmt::format("--net is \"{}\"; it must be user, none, bridge:NAME or tap:NAME.", inventory::clean(text, 60))};
 }
 
 }  // namespace
 
 void add_vm_run_flags(CLI::App& app, VmOptions& options) {
-  app.add_option("--gpu", options.gpus, "a GPU of this host: its number or address in `nearmetal gpus --local`, or its UUID; may be repeated")
+  app.add_option("--gpu", options.gpus,
+                 "a GPU of this host: its number or address in `nearmetal gpus --local`, or its UUID; may be repeated")
       ->take_all()
       ->expected(1, 64)
       ->allow_extra_args(false)
@@ -39,7 +41,8 @@ void add_vm_run_flags(CLI::App& app, VmOptions& options) {
   app.add_option("--cpus", options.cpus, "virtual CPUs (else the GPUs' share of their NUMA node)")
       ->check(CLI::Range(1, 100'000))
       ->type_name("NUMBER");
-  app.add_option("--memory", options.memory, "16G, 512M (else the GPUs' share of their NUMA node's)")->type_name("SIZE");
+  app.add_option("--memory", options.memory, "16G, 512M (else the GPUs' share of their NUMA node's)")
+      ->type_name("SIZE");
   app.add_option("--name", options.name, "what the guest is called (else after its disk)")->type_name("NAME");
   app.add_option("--firmware", options.firmware, "auto (the default: OVMF where it is installed), ovmf or seabios")
       ->check(CLI::IsMember({"auto", "ovmf", "seabios"}))
@@ -55,7 +58,8 @@ void add_vm_run_flags(CLI::App& app, VmOptions& options) {
       ->check(CLI::Range(0, 64))
       ->type_name("NUMBER");
   app.add_flag("--hide-hypervisor", options.hide_hypervisor, "do not tell the guest that it runs on KVM");
-  app.add_flag("--peer-to-peer", options.peer_to_peer, "tell NVIDIA's driver that GPUs of one NUMA node reach each other");
+  app.add_flag("--peer-to-peer", options.peer_to_peer,
+               "tell NVIDIA's driver that GPUs of one NUMA node reach each other");
   app.add_flag("--with-companions", options.attach.companions, "take the card's other functions (audio, USB) along");
   app.add_flag("--stop-holders", options.attach.stop_holders, "stop who has a GPU open");
   app.add_flag("--take-display", options.attach.take_display, "even if a GPU is the host's display");

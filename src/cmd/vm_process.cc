@@ -136,9 +136,10 @@ class Running {
       if (at >= shape_.vcpus.size() || !pin(thread, {shape_.vcpus[at].host_cpu})) ++failed;
     }
     if (failed > 0) {
-      say_(fmt::format("{} of {} virtual CPUs could not be pinned: {}. The guest runs all the same, slower if the host is "
-                       "busy.",
-                       failed, threads->size(), strerror(errno)));
+      say_(fmt::format(
+          "{} of {} virtual CPUs could not be pinned: {}. The guest runs all the same, slower if the host is "
+          "busy.",
+          failed, threads->size(), strerror(errno)));
     }
   }
 
@@ -160,8 +161,8 @@ class Running {
 
 }  // namespace
 
-Result<ExitStatus> run_qemu(const std::vector<std::string>& line, const guest::GuestShape& shape, const std::string& qmp,
-                            const std::function<void(const std::string&)>& say) {
+Result<ExitStatus> run_qemu(const std::vector<std::string>& line, const guest::GuestShape& shape,
+                            const std::string& qmp, const std::function<void(const std::string&)>& say) {
   const Terminal terminal;
   const Signals signals;
   raise_memlock();

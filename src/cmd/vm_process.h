@@ -11,9 +11,9 @@
 
 namespace nm::cmd {
 
-// Starts it, pins each virtual CPU's thread, waits. A first Ctrl-C (where it is not the guest's), SIGTERM or SIGHUP asks
-// the guest to shut down, a second one ends it. `say` is told sentences while it runs.
-Result<ExitStatus> run_qemu(const std::vector<std::string>& line, const guest::GuestShape& shape, const std::string& qmp,
-                            const std::function<void(const std::string&)>& say);
+// Starts it, pins each virtual CPU's thread, waits. A first Ctrl-C (where it is not the guest's), SIGTERM or SIGHUP
+// asks the guest to shut down, a second one ends it. `say` is told sentences while it runs.
+Result<ExitStatus> run_qemu(const std::vector<std::string>& line, const guest::GuestShape& shape,
+                            const std::string& qmp, const std::function<void(const std::string&)>& say);
 
 }  // namespace nm::cmd

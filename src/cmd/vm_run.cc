@@ -1,5 +1,5 @@
-// nearmetal vm run: a guest as it should be for its GPUs. The GPUs are taken from the host under the journal, QEMU runs as
-// our child, and when it has ended they are the host's again. All that can be refused is refused before anything is
+// nearmetal vm run: a guest as it should be for its GPUs. The GPUs are taken from the host under the journal, QEMU runs
+// as our child, and when it has ended they are the host's again. All that can be refused is refused before anything is
 // touched.
 #include <fmt/format.h>
 
@@ -67,7 +67,8 @@ Result<Prepared> prepare(const inventory::Host& host, const VmOptions& options) 
   if (!wish) return wish.error();
   if (prepared.topology.qemu.empty() && !options.print_xml) {
     return Error{
-        "QEMU is not installed. On Debian and Ubuntu: apt install qemu-system-x86 ovmf; on Fedora: dnf install qemu-kvm "
+        "QEMU is not installed. On Debian and Ubuntu: apt install qemu-system-x86 ovmf; on Fedora: dnf install "
+        "qemu-kvm "
         "edk2-ovmf."};
   }
   if (!options.disk.empty()) {
@@ -114,7 +115,8 @@ void print_commands(const Prepared& prepared, const std::vector<std::string>& li
     for (const std::string& command : gpu.script) fmt::print("{}\n", command);
   }
   if (prepared.shape.ovmf) {
-    fmt::print("cp -n {} {}\n", attach::shell_word(prepared.shape.ovmf->variables), attach::shell_word(paths.variables));
+    fmt::print("cp -n {} {}\n", attach::shell_word(prepared.shape.ovmf->variables),
+               attach::shell_word(paths.variables));
   }
   std::vector<std::string> cpus;
   for (const int cpu : prepared.shape.other_cpus) cpus.push_back(std::to_string(cpu));
@@ -153,9 +155,11 @@ class Taken {
     bool all = true;
     for (const PciAddress& address : addresses_) {
       auto store = attach::Store::open_to_read(attach::state_directory());
-      const auto attachment = store ? store->attachment(address) : Result<std::optional<attach::Attachment>>(store.error());
+      const auto attachment =
+          store ? store->attachment(address) : Result<std::optional<attach::Attachment>>(store.error());
       if (attachment && (!*attachment || (*attachment)->guest_id != socket)) continue;
-      const auto released = attachment ? manager_.release({.gpu = address.text()}) : Result<attach::Report>(attachment.error());
+      const auto released =
+          attachment ? manager_.release({.gpu = address.text()}) : Result<attach::Report>(attachment.error());
       if (released) continue;
       note(released.error().message);
       all = false;
@@ -196,15 +200,15 @@ int run(const Prepared& prepared, const VmOptions& options, const std::string& d
     taken.give_back(place->qmp());
     return fail(good.error().message);
   }
-  const std::vector<std::string> line =
-      with_pause(guest::qemu_line(prepared.shape, prepared.topology.qemu,
-                                  {.qmp = place->qmp(), .variables = place->variables()}),
-                 options.paused);
+  const std::vector<std::string> line = with_pause(
+      guest::qemu_line(prepared.shape, prepared.topology.qemu, {.qmp = place->qmp(), .variables = place->variables()}),
+      options.paused);
   const auto ended = run_qemu(line, prepared.shape, place->qmp(), [](const std::string& sentence) { note(sentence); });
   const bool back = taken.give_back(place->qmp());
   if (!ended) return fail(ended.error().message);
   if (!ended->clean()) {
-    return fail(fmt::format("The QEMU of guest {} {}. What it said stands above.", prepared.shape.name, ended->describe()));
+    return fail(
+        fmt::format("The QEMU of guest {} {}. What it said stands above.", prepared.shape.name, ended->describe()));
   }
   return back ? 0 : kFailed;
 }
@@ -214,7 +218,8 @@ int run(const Prepared& prepared, const VmOptions& options, const std::string& d
 int vm_run_verb(const Args& args) {
   VmOptions options;
   CLI::App app(
-      "Starts a virtual machine with GPUs of this host, as near to the bare machine as it can be, and gives the GPUs back "
+      "Starts a virtual machine with GPUs of this host, as near to the bare machine as it can be, and gives the GPUs "
+      "back "
       "when it has ended. Its serial console is this terminal; Ctrl-A X ends it.",
       "nearmetal vm run");
   add_vm_run_flags(app, options);
@@ -236,7 +241,8 @@ int vm_run_verb(const Args& args) {
   if (options.dry_run) {
     const guest::RunPaths paths{.qmp = directory + "/" + prepared->shape.name + ".qmp",
                                 .variables = keep + "/" + prepared->shape.name + ".fd"};
-    print_commands(*prepared, with_pause(guest::qemu_line(prepared->shape, prepared->topology.qemu, paths), options.paused),
+    print_commands(*prepared,
+                   with_pause(guest::qemu_line(prepared->shape, prepared->topology.qemu, paths), options.paused),
                    paths);
     return 0;
   }

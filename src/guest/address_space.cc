@@ -8,7 +8,7 @@
 namespace nm::guest {
 namespace {
 
-constexpr uint64_t kGranule = kMiB;                        // of a bridge's window
+constexpr uint64_t kGranule = kMiB;  // of a bridge's window
 constexpr uint64_t kFourGiB = 4 * kGiB, kTiB = 1024 * kGiB;
 constexpr uint64_t kLowRam = 0x8000'0000, kMostLowRam = 0xb000'0000;  // q35
 constexpr uint64_t kHyperTransport = 0xfd'0000'0000;

@@ -11,8 +11,8 @@ namespace nm::guest {
 namespace {
 
 TEST(AddressSpace, SortsBarsIntoABridgesTwoWindows) {
-  const PortWindow window = window_for({test_bar(16 * kMiB, false, false), test_bar(256 * kMiB), test_bar(32 * kMiB),
-                                        {.size = 128, .io = true}});
+  const PortWindow window = window_for(
+      {test_bar(16 * kMiB, false, false), test_bar(256 * kMiB), test_bar(32 * kMiB), {.size = 128, .io = true}});
   EXPECT_EQ(window.prefetchable, 512 * kMiB);  // a multiple of 256 MiB, with 288 in it
   EXPECT_EQ(window.low, 16 * kMiB);
   EXPECT_TRUE(window.io);

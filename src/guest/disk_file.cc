@@ -21,9 +21,14 @@ struct Format {
 };
 // Others run, too, but slowly: QEMU itself advises against them.
 constexpr Format kFormats[] = {
-    {{"QFI\xfb\0\0\0\3", 8}, "qcow2", true}, {{"QFI\xfb\0\0\0\2", 8}, "qcow2", true}, {{"QFI\xfb\0\0\0\1", 8}, "qcow", false},
-    {"KDMV", "vmdk", false},                 {"# Disk DescriptorFile", "vmdk", false}, {"vhdxfile", "vhdx", false},
-    {"conectix", "vpc", false},              {"<<< ", "vdi", false},
+    {{"QFI\xfb\0\0\0\3", 8}, "qcow2", true},
+    {{"QFI\xfb\0\0\0\2", 8}, "qcow2", true},
+    {{"QFI\xfb\0\0\0\1", 8}, "qcow", false},
+    {"KDMV", "vmdk", false},
+    {"# Disk DescriptorFile", "vmdk", false},
+    {"vhdxfile", "vhdx", false},
+    {"conectix", "vpc", false},
+    {"<<< ", "vdi", false},
 };
 
 }  // namespace
@@ -34,8 +39,9 @@ Result<Disk> look_at_disk(const std::string& path) {
   Disk disk{.path = std::filesystem::absolute(path, error).string()};
   struct stat stat = {};
   if (error || path.empty() || ::stat(path.c_str(), &stat) != 0) {
-    return Error{fmt::format("There is no disk {}: {}. Make an empty one with: qemu-img create -f qcow2 disk.qcow2 100G",
-                             shown, strerror(path.empty() ? ENOENT : errno))};
+    return Error{
+        fmt::format("There is no disk {}: {}. Make an empty one with: qemu-img create -f qcow2 disk.qcow2 100G", shown,
+                    strerror(path.empty() ? ENOENT : errno))};
   }
   if (!S_ISREG(stat.st_mode) && !S_ISBLK(stat.st_mode)) {
     return Error{fmt::format("{} is neither a file nor a block device, so it cannot be a guest's disk.", shown)};
@@ -54,8 +60,9 @@ Result<Disk> look_at_disk(const std::string& path) {
   for (const Format& format : kFormats) {
     if (!std::string_view(first, static_cast<size_t>(got)).starts_with(format.first_bytes)) continue;
     if (!format.usable) {
-      return Error{fmt::format("{} is a disk of the format {}. Convert it first: qemu-img convert -O qcow2 {} disk.qcow2",
-                               shown, format.name, shown)};
+      return Error{
+          fmt::format("{} is a disk of the format {}. Convert it first: qemu-img convert -O qcow2 {} disk.qcow2", shown,
+                      format.name, shown)};
     }
     disk.format = format.name;
   }

@@ -1,5 +1,5 @@
-// The definition of a domain. What libvirt has no element for, the reserves of root ports and OVMF's window, goes to QEMU
-// by its own name (qemu:override, qemu:commandline).
+// The definition of a domain. What libvirt has no element for, the reserves of root ports and OVMF's window, goes to
+// QEMU by its own name (qemu:override, qemu:commandline).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -75,8 +75,8 @@ class Domain {
   void memory() {
     x_.text("memory unit='MiB'", fmt::format("{}", shape_.memory() / kMiB));
     x_.open("memoryBacking");
-    const bool huge = std::any_of(shape_.nodes.begin(), shape_.nodes.end(),
-                                  [](const GuestNode& node) { return node.page_size > 0; });
+    const bool huge =
+        std::any_of(shape_.nodes.begin(), shape_.nodes.end(), [](const GuestNode& node) { return node.page_size > 0; });
     if (huge) {
       x_.open("hugepages");
       for (size_t i = 0; i < shape_.nodes.size(); ++i) {
@@ -207,7 +207,8 @@ class Domain {
     }
   }
 
-  // libvirt binds these to vfio-pci by itself when the domain starts: no journal of ours is behind a printed definition.
+  // libvirt binds these to vfio-pci by itself when the domain starts: no journal of ours is behind a printed
+  // definition.
   void hostdevs(const RootPort& port, size_t index) {
     for (const PassedFunction& function : port.functions) {
       x_.open("hostdev mode='subsystem' type='pci' managed='yes'");

@@ -1,5 +1,5 @@
-// Nodes first, from the GPUs outwards; then whole cores on each node; then memory on each node, on the largest pages that
-// there are. A guest is spread evenly: its nodes have as many processors each, as QEMU's sockets do.
+// Nodes first, from the GPUs outwards; then whole cores on each node; then memory on each node, on the largest pages
+// that there are. A guest is spread evenly: its nodes have as many processors each, as QEMU's sockets do.
 #include "guest/placement.h"
 
 #include <fmt/format.h>
@@ -18,9 +18,7 @@ size_t count_of(const std::vector<int>& nodes, int number) {
   return static_cast<size_t>(std::count(nodes.begin(), nodes.end(), number));
 }
 
-uint64_t huge_bytes(const Node& node) {
-  return std::max(node.free_pages_1g * kGiB, node.free_pages_2m * kHuge);
-}
+uint64_t huge_bytes(const Node& node) { return std::max(node.free_pages_1g * kGiB, node.free_pages_2m * kHuge); }
 
 // What a guest may have of a node's memory when nobody says: huge pages were kept for guests; of other memory an eighth
 // stays the host's.
@@ -67,9 +65,9 @@ class Placement {
       if (count_of(gpus_.wanted, node.number) > 0) nodes_.push_back(&node);
     }
     if (!nodes_.empty()) return;
-    nodes_.push_back(&*std::max_element(
-        host_.nodes.begin(), host_.nodes.end(),
-        [&](const Node& a, const Node& b) { return capacity(a, wish_.huge_pages) < capacity(b, wish_.huge_pages); }));
+    nodes_.push_back(&*std::max_element(host_.nodes.begin(), host_.nodes.end(), [&](const Node& a, const Node& b) {
+      return capacity(a, wish_.huge_pages) < capacity(b, wish_.huge_pages);
+    }));
   }
 
   // The GPUs' share of their nodes' cores, the same on each node; one core stays the host's where the guest would have
@@ -158,10 +156,10 @@ class Placement {
                                cpus_, cpus)};
     }
     if (wish_.huge_pages == HugePages::require && memory_ > memory) {
-      return Error{fmt::format(
-          "The guest's {} do not fit on the {} of free huge pages. Keep more of them, for example: sysctl "
-          "vm.nr_hugepages={}; or leave --hugepages require out.",
-          size_text(memory_), size_text(memory), (memory_ + kHuge - 1) / kHuge)};
+      return Error{
+          fmt::format("The guest's {} do not fit on the {} of free huge pages. Keep more of them, for example: sysctl "
+                      "vm.nr_hugepages={}; or leave --hugepages require out.",
+                      size_text(memory_), size_text(memory), (memory_ + kHuge - 1) / kHuge)};
     }
     if (memory_ > memory) {
       return Error{fmt::format(
@@ -177,8 +175,8 @@ class Placement {
   bool apic_fits(size_t cores, size_t threads) const {
     const auto bits = [](size_t count) { return std::bit_width(count - 1); };
     const size_t sockets = nodes_.size();
-    const size_t highest = ((sockets - 1) << (bits(cores) + bits(threads))) | ((cores - 1) << bits(threads)) |
-                           (threads - 1);
+    const size_t highest =
+        ((sockets - 1) << (bits(cores) + bits(threads))) | ((cores - 1) << bits(threads)) | (threads - 1);
     return highest <= kHighestApic;
   }
 
@@ -217,8 +215,8 @@ class Placement {
     return {};
   }
 
-  // Cores from the last one down, so that the first, where the host's interrupts and services gather, stays free as long
-  // as possible; then upwards in order.
+  // Cores from the last one down, so that the first, where the host's interrupts and services gather, stays free as
+  // long as possible; then upwards in order.
   static std::vector<int> choose(const Node& node, size_t count, size_t threads) {
     std::vector<int> cpus;
     std::vector<Core> cores = node.cores;
@@ -258,7 +256,8 @@ class Placement {
     shape_.other_cpus.assign(chosen.begin(), chosen.end());
     if (left.empty()) {
       shape_.notes.push_back(fmt::format(
-          "The guest has every CPU of NUMA {}: QEMU's own threads and the host's compete with it. --cpus {} leaves them "
+          "The guest has every CPU of NUMA {}: QEMU's own threads and the host's compete with it. --cpus {} leaves "
+          "them "
           "some.",
           node_list(nodes_), std::max<size_t>(1, cpus_ - nodes_.size() * static_cast<size_t>(shape_.threads))));
     }
@@ -292,20 +291,22 @@ class Placement {
       }
     }
     const std::string where = host_.nodes.size() > 1 ? fmt::format("NUMA node {}", node.number) : "This host";
-    const std::string sysctl = host_.nodes.size() > 1
-                                   ? fmt::format("echo {} > /sys/devices/system/node/node{}/hugepages/"
-                                                 "hugepages-2048kB/nr_hugepages",
-                                                 guest.memory / kHuge, node.number)
-                                   : fmt::format("sysctl vm.nr_hugepages={}", guest.memory / kHuge);
+    const std::string sysctl = host_.nodes.size() > 1 ? fmt::format(
+                                                            "echo {} > /sys/devices/system/node/node{}/hugepages/"
+                                                            "hugepages-2048kB/nr_hugepages",
+                                                            guest.memory / kHuge, node.number)
+                                                      : fmt::format("sysctl vm.nr_hugepages={}", guest.memory / kHuge);
     if (wish_.huge_pages == HugePages::require) {
-      return Error{fmt::format("{} has {} huge pages of 2 MiB and {} of 1 GiB free, too few for {} of the guest. Keep "
-                               "more: {}. Or leave --hugepages require out.",
-                               where, node.free_pages_2m, node.free_pages_1g, size_text(guest.memory), sysctl)};
+      return Error{
+          fmt::format("{} has {} huge pages of 2 MiB and {} of 1 GiB free, too few for {} of the guest. Keep "
+                      "more: {}. Or leave --hugepages require out.",
+                      where, node.free_pages_2m, node.free_pages_1g, size_text(guest.memory), sysctl)};
     }
     if (guest.memory > node.free) {
-      return Error{fmt::format("{} has {} of memory free, and {} of the guest should be there. Ask for less with "
-                               "--memory, or end something.",
-                               where, size_text(node.free), size_text(guest.memory))};
+      return Error{
+          fmt::format("{} has {} of memory free, and {} of the guest should be there. Ask for less with "
+                      "--memory, or end something.",
+                      where, size_text(node.free), size_text(guest.memory))};
     }
     if (wish_.huge_pages == HugePages::automatic) {
       shape_.notes.push_back(fmt::format(

@@ -11,8 +11,8 @@ namespace {
 constexpr const char* kVendorId = "nearmetal";  // what a guest is told instead of KVM's name; at most 12 characters
 
 std::string cpu(const GuestShape& shape) {
-  std::string text = shape.kvm ? "host,migratable=off,host-phys-bits=on"
-                               : fmt::format("max,phys-bits={}", shape.physical_bits);
+  std::string text =
+      shape.kvm ? "host,migratable=off,host-phys-bits=on" : fmt::format("max,phys-bits={}", shape.physical_bits);
   if (shape.amd && shape.threads > 1) text += ",topoext=on";  // else an AMD guest sees threads as cores
   if (shape.hide_hypervisor) text += fmt::format(",kvm=off,hv_vendor_id={}", kVendorId);
   return text;
@@ -120,8 +120,8 @@ class Line {
     if (!shape_.disk) return;
     const Disk& disk = *shape_.disk;
     add("-object", "iothread,id=io0");
-    add("-blockdev", fmt::format("driver=file,node-name=disk0-file,filename={},discard=unmap,{}", option_text(disk.path),
-                                 disk.direct ? "cache.direct=on,aio=native" : "aio=threads"));
+    add("-blockdev", fmt::format("driver=file,node-name=disk0-file,filename={},discard=unmap,{}",
+                                 option_text(disk.path), disk.direct ? "cache.direct=on,aio=native" : "aio=threads"));
     add("-blockdev", fmt::format("driver={},node-name=disk0,file=disk0-file,discard=unmap{}", disk.format,
                                  disk.direct ? ",cache.direct=on" : ""));
     add("-device",

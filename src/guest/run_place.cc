@@ -59,8 +59,8 @@ Result<void> check_name(const std::string& name) {
     return Error{fmt::format("\"{}\" cannot be a guest's name: no slash and no control characters.", shown)};
   }
   if (name[0] == '.' || name[0] == '-') {
-    return Error{fmt::format("\"{}\" cannot be a guest's name: it begins with a {}.", shown,
-                             name[0] == '.' ? "dot" : "dash")};
+    return Error{
+        fmt::format("\"{}\" cannot be a guest's name: it begins with a {}.", shown, name[0] == '.' ? "dot" : "dash")};
   }
   return {};
 }
@@ -94,8 +94,8 @@ Result<RunPlace> RunPlace::take(const std::string& run, const std::string& keep,
   }
   const std::string path = run + "/" + name + ".lock", socket = run + "/" + name + ".qmp";
   if (socket.size() >= sizeof(sockaddr_un::sun_path)) {
-    return Error{fmt::format("{} is too long a path for a socket: {} bytes at most. Give the guest a shorter name.", socket,
-                             sizeof(sockaddr_un::sun_path) - 1)};
+    return Error{fmt::format("{} is too long a path for a socket: {} bytes at most. Give the guest a shorter name.",
+                             socket, sizeof(sockaddr_un::sun_path) - 1)};
   }
   Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!lock) return Error{fmt::format("Cannot open {}: {}.", path, strerror(errno))};
@@ -127,7 +127,8 @@ Result<void> RunPlace::copy_variables(const std::string& from) const {
   if (error || wanted > kMostVariables) return Error{fmt::format("OVMF's {} cannot be read. Reinstall OVMF.", from)};
   if (size == wanted) return {};  // of another size: another OVMF's, which this one does not read
   std::filesystem::copy_file(from, half, std::filesystem::copy_options::overwrite_existing, error);
-  if (!error) std::filesystem::permissions(half, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write, error);
+  if (!error)
+    std::filesystem::permissions(half, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write, error);
   if (!error) std::filesystem::rename(half, to, error);
   if (error) return Error{fmt::format("Cannot copy {} to {}: {}.", from, to, error.message())};
   return {};

@@ -1,5 +1,5 @@
-// Where a running guest's files are, and that only one of a name runs. `nearmetal vm run` holds the lock for as long as it
-// lives; the kernel lets go of it however that ends, so a socket that was left behind confuses nobody.
+// Where a running guest's files are, and that only one of a name runs. `nearmetal vm run` holds the lock for as long as
+// it lives; the kernel lets go of it however that ends, so a socket that was left behind confuses nobody.
 #pragma once
 
 #include <sys/types.h>

@@ -51,7 +51,8 @@ TEST(RunPlace, NamesThatAreNoFilesAreRefused) {
   }
   EXPECT_FALSE(check_name(std::string(61, 'x')));
   EXPECT_FALSE(check_name(std::string("a\0b", 3)));
-  for (const char* name : {"x", "train 1", "a,b", "<&>", "m\u00fcnchen", "a.b-c"}) EXPECT_TRUE(check_name(name)) << name;
+  for (const char* name : {"x", "train 1", "a,b", "<&>", "m\u00fcnchen", "a.b-c"})
+    EXPECT_TRUE(check_name(name)) << name;
   const auto deep = RunPlace::take(scratch.path() + "/" + std::string(100, 'd'), scratch.path(), "x");
   ASSERT_FALSE(deep);
   EXPECT_NE(deep.error().message.find("too long a path for a socket"), std::string::npos);

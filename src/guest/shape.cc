@@ -11,10 +11,10 @@
 namespace nm::guest {
 namespace {
 
-constexpr int kEmulatedBits = 48;       // QEMU emulates any processor
-constexpr int kMostOvmfBits = 46;       // OVMF itself goes no further
-constexpr int kUnknownBits = 39;        // the fewest of any processor with an IOMMU
-constexpr size_t kMostPorts = 24;       // of one root bus: slots and bus numbers
+constexpr int kEmulatedBits = 48;  // QEMU emulates any processor
+constexpr int kMostOvmfBits = 46;  // OVMF itself goes no further
+constexpr int kUnknownBits = 39;   // the fewest of any processor with an IOMMU
+constexpr size_t kMostPorts = 24;  // of one root bus: slots and bus numbers
 constexpr uint64_t kUsualSpare = 64 * kGiB;
 constexpr uint64_t kMemlockRoom = kGiB;  // what QEMU locks beside the guest's memory
 constexpr uint16_t kNvidia = 0x10de;
@@ -24,7 +24,8 @@ Result<void> choose_accel(const HostTopology& host, const Wish& wish, GuestShape
   shape.kvm = wish.accel == Accel::kvm || (wish.accel == Accel::automatic && host.kvm);
   if (shape.kvm && !host.kvm) {
     return Error{
-        "This host has no /dev/kvm, which --accel kvm needs. `nearmetal doctor` says how to get it; --accel tcg emulates "
+        "This host has no /dev/kvm, which --accel kvm needs. `nearmetal doctor` says how to get it; --accel tcg "
+        "emulates "
         "the processor instead, many times slower."};
   }
   if (shape.kvm && !host.kvm_usable) {
@@ -33,7 +34,8 @@ Result<void> choose_accel(const HostTopology& host, const Wish& wish, GuestShape
   }
   if (!shape.kvm && wish.accel == Accel::automatic) {
     shape.notes.push_back(
-        "This host has no /dev/kvm: the guest's processor is emulated, many times slower. `nearmetal doctor` says how to "
+        "This host has no /dev/kvm: the guest's processor is emulated, many times slower. `nearmetal doctor` says how "
+        "to "
         "get it.");
   }
   if (!shape.kvm && wish.hide_hypervisor) {
@@ -101,9 +103,10 @@ Result<void> add_ports(const inventory::Inventory& inventory, const std::vector<
   const size_t most = *std::max_element(of_node.begin(), of_node.end());
   const size_t room = std::min(kMostPorts, shape.numa() ? 0xc0 / shape.nodes.size() - 2 : kMostPorts);
   if (most > room) {
-    return Error{fmt::format("{} root ports on one bus are more than the {} that fit. Pass fewer GPUs or ask for fewer "
-                             "--spare-ports.",
-                             most, room)};
+    return Error{
+        fmt::format("{} root ports on one bus are more than the {} that fit. Pass fewer GPUs or ask for fewer "
+                    "--spare-ports.",
+                    most, room)};
   }
   return {};
 }
@@ -135,17 +138,19 @@ Result<void> choose_window(GuestShape& shape) {
   shape.space = lay_out(shape.memory(), window_of(by_root(shape), true), shape.amd);
   if (fits(shape.space, bits, ovmf)) {
     if (spares) {
-      shape.notes.push_back(fmt::format(
-          "The processor's {} bits of address leave no room for another large GPU: the spare root ports take small ones.",
-          bits));
+      shape.notes.push_back(
+          fmt::format("The processor's {} bits of address leave no room for another large GPU: the spare root ports "
+                      "take small ones.",
+                      bits));
     }
     return {};
   }
-  return Error{fmt::format(
-      "The guest needs {} bits of address, for {} of memory and {} of its GPUs' BARs, and {} has {}. Pass fewer GPUs or "
-      "give it less memory.",
-      shape.space.bits(), size_text(shape.memory()), size_text(shape.space.window_size),
-      ovmf && bits < shape.physical_bits ? "OVMF" : "the processor", bits)};
+  return Error{
+      fmt::format("The guest needs {} bits of address, for {} of memory and {} of its GPUs' BARs, and {} has {}. Pass "
+                  "fewer GPUs or "
+                  "give it less memory.",
+                  shape.space.bits(), size_text(shape.memory()), size_text(shape.space.window_size),
+                  ovmf && bits < shape.physical_bits ? "OVMF" : "the processor", bits)};
 }
 
 Result<void> check_low_window(const GuestShape& shape) {
@@ -161,10 +166,11 @@ Result<void> check_low_window(const GuestShape& shape) {
 Result<void> check_devices_reach(const HostTopology& host, const GuestShape& shape) {
   if (shape.gpus() == 0 || host.iommu_bits == 0) return {};
   if (shape.space.ram_end >> std::min(host.iommu_bits, 63) == 0) return {};
-  return Error{fmt::format(
-      "The guest's memory would end at {}, and this host's IOMMU lets a device reach {} bits of address. Give the guest "
-      "less memory.",
-      size_text(shape.space.ram_end), host.iommu_bits)};
+  return Error{
+      fmt::format("The guest's memory would end at {}, and this host's IOMMU lets a device reach {} bits of address. "
+                  "Give the guest "
+                  "less memory.",
+                  size_text(shape.space.ram_end), host.iommu_bits)};
 }
 
 Result<void> check_memlock(const HostTopology& host, const GuestShape& shape) {
@@ -192,10 +198,11 @@ void note_unknown_nodes(const std::vector<PassedGpu>& gpus, const HostTopology& 
   if (host.nodes.size() < 2) return;
   for (const PassedGpu& gpu : gpus) {
     if (gpu.functions.empty() || (gpu.numa_node && host.node(*gpu.numa_node))) continue;
-    shape.notes.push_back(fmt::format(
-        "The firmware does not say which NUMA node {} is on: it is taken to be node {}. A setting like \"NUMA nodes per "
-        "socket\" or a newer firmware may cure it.",
-        gpu.functions[0].host.text(), host.nodes.front().number));
+    shape.notes.push_back(
+        fmt::format("The firmware does not say which NUMA node {} is on: it is taken to be node {}. A setting like "
+                    "\"NUMA nodes per "
+                    "socket\" or a newer firmware may cure it.",
+                    gpu.functions[0].host.text(), host.nodes.front().number));
   }
 }
 

@@ -3,10 +3,12 @@
 //   - virtual processors on the cores beside the GPU, one to one, threads of a core staying threads of a core: a GPU on
 //     the far socket costs latency and bandwidth, and a guest that takes two threads for two cores schedules badly;
 //   - memory from the same nodes, on huge pages where there are free ones: the IOMMU and the processor miss less;
-//   - more than one host node: as many guest nodes, with the host's distances, each GPU on a root bus of its node, so that
+//   - more than one host node: as many guest nodes, with the host's distances, each GPU on a root bus of its node, so
+//   that
 //     the guest's kernel, CUDA and NCCL see where things are;
 //   - a root port for each GPU, sized by its BARs, and spare ones, so that more can be plugged in later;
-//   - where this cannot be had, a sentence: an error if the guest would not start or not keep its promise, a note if it is
+//   - where this cannot be had, a sentence: an error if the guest would not start or not keep its promise, a note if it
+//   is
 //     only slower.
 #pragma once
 

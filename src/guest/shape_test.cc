@@ -72,7 +72,8 @@ void check(const Asked& asked, const GuestShape& shape) {
     const auto threads = static_cast<size_t>(shape.threads);
     EXPECT_EQ(shape.vcpus[i].node, static_cast<int>(i / (shape.vcpus.size() / shape.nodes.size())));
     if (i % threads != 0) {
-      EXPECT_EQ(core_of_cpu[shape.vcpus[i].host_cpu], core_of_cpu[shape.vcpus[i - 1].host_cpu]) << "threads of one core";
+      EXPECT_EQ(core_of_cpu[shape.vcpus[i].host_cpu], core_of_cpu[shape.vcpus[i - 1].host_cpu])
+          << "threads of one core";
     } else if (i > 0 && threads > 1) {
       EXPECT_NE(core_of_cpu[shape.vcpus[i].host_cpu], core_of_cpu[shape.vcpus[i - 1].host_cpu]) << "cores of their own";
     }
@@ -98,7 +99,8 @@ void check(const Asked& asked, const GuestShape& shape) {
   EXPECT_EQ(sum, asked.wish.memory.value_or(sum));
   EXPECT_EQ(static_cast<int>(shape.vcpus.size()), asked.wish.cpus.value_or(static_cast<int>(shape.vcpus.size())));
 
-  // Buses: each GPU behind a port of its own, on the node where it is; windows that hold the BARs, within the addresses.
+  // Buses: each GPU behind a port of its own, on the node where it is; windows that hold the BARs, within the
+  // addresses.
   std::set<std::string> ids;
   std::set<inventory::PciAddress> seen;
   for (const RootPort& port : shape.ports) {
@@ -137,10 +139,12 @@ TEST(Shape, KeepsItsPromisesOnEveryHostAndForAnyWish) {
   for (const TestHost& host : test_hosts()) {
     for (int round = 0; round < 300; ++round) {
       std::vector<int> nodes;
-      for (size_t i = random() % 9; i > 0; --i) nodes.push_back(static_cast<int>(random() % host.topology.nodes.size()));
+      for (size_t i = random() % 9; i > 0; --i)
+        nodes.push_back(static_cast<int>(random() % host.topology.nodes.size()));
       Asked asked = ask(host.name, nodes, nodes.empty() ? 0 : random() % (nodes.size() + 1));
       if (random() % 2) asked.wish.cpus = 1 + static_cast<int>(random() % (random() % 2 ? 8 : 260));
-      if (random() % 2) asked.wish.memory = (1 + random() % (random() % 2 ? 64 : 2048)) * (random() % 2 ? 512 * kMiB : kGiB);
+      if (random() % 2)
+        asked.wish.memory = (1 + random() % (random() % 2 ? 64 : 2048)) * (random() % 2 ? 512 * kMiB : kGiB);
       asked.wish.spare_ports = static_cast<int>(random() % 4);
       asked.wish.huge_pages = static_cast<HugePages>(random() % 3);
       if (random() % 4 == 0) asked.wish.firmware = Firmware::seabios;
@@ -229,18 +233,26 @@ TEST(Shape, RefusesInSentencesThatNameTheNextStep) {
       {"two-core", [](Asked& a) { a.wish.memory = 64 * kGiB; }, "Ask for less with --memory"},
       {"two-core", [](Asked& a) { a.wish.memory = 2 * kGiB + 4096; }, "a multiple of 2 MiB"},
       {"two-core", [](Asked& a) { a.wish.memory = 0; }, "0 GiB of memory is no size"},
-      {"two-core", [](Asked& a) { a.wish.memory = ~uint64_t{0} / (2 * kMiB) * 2 * kMiB; }, "more than a guest can address"},
+      {"two-core", [](Asked& a) { a.wish.memory = ~uint64_t{0} / (2 * kMiB) * 2 * kMiB; },
+       "more than a guest can address"},
       {"two-core", [](Asked& a) { a.wish.huge_pages = HugePages::require; }, "huge pages"},
-      {"xeon", [](Asked& a) { a.host.topology.kvm = a.host.topology.kvm_usable = false, a.wish.accel = Accel::kvm; }, "has no /dev/kvm"},
+      {"xeon", [](Asked& a) { a.host.topology.kvm = a.host.topology.kvm_usable = false, a.wish.accel = Accel::kvm; },
+       "has no /dev/kvm"},
       {"xeon", [](Asked& a) { a.host.topology.kvm_usable = false; }, "You may not use /dev/kvm"},
       {"xeon", [](Asked& a) { a.host.topology.ovmf.reset(), a.wish.firmware = Firmware::ovmf; }, "apt install ovmf"},
       {"xeon", [](Asked& a) { a.wish.accel = Accel::tcg, a.wish.hide_hypervisor = true; }, "Leave it out"},
       {"xeon", [](Asked& a) { a.host.topology.root = false, a.host.topology.memlock = 8 * kMiB; }, "memlock unlimited"},
       {"xeon", [](Asked& a) { a.host.topology.physical_bits = 36, a.wish.memory = 60 * kGiB; }, "bits of address"},
-      {"xeon", [](Asked& a) { a.host.topology.iommu_bits = 36, a.wish.memory = 80 * kGiB; }, "IOMMU lets a device reach 36"},
+      {"xeon", [](Asked& a) { a.host.topology.iommu_bits = 36, a.wish.memory = 80 * kGiB; },
+       "IOMMU lets a device reach 36"},
       {"xeon", [](Asked& a) { a.wish.spare_ports = 40; }, "root ports on one bus"},
       {"xeon", [](Asked& a) { a.gpus[0].functions[0].bars = {test_bar(2 * kGiB, false, false)}; }, "below 4 GiB"},
-      {"dgx", [](Asked& a) { a.wish.cpus = 260; a.host.topology = make_topology(2, 70, 2, 512 * kGiB, 46); }, "beyond 255"},
+      {"dgx",
+       [](Asked& a) {
+         a.wish.cpus = 260;
+         a.host.topology = make_topology(2, 70, 2, 512 * kGiB, 46);
+       },
+       "beyond 255"},
   };
   for (const Refusal& refusal : refusals) {
     Asked asked = ask(refusal.host, {0}, 1);

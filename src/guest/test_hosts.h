@@ -34,9 +34,9 @@ inline HostTopology make_topology(int nodes, int cores, int threads, uint64_t me
 
 inline std::vector<TestHost> test_hosts() {
   std::vector<TestHost> hosts = {
-      {"two-core", make_topology(1, 2, 1, 6 * kGiB, 40)},       {"desktop", make_topology(1, 8, 2, 64 * kGiB, 39)},
-      {"dgx", make_topology(2, 56, 2, 1024 * kGiB, 52)},        {"xeon", make_topology(2, 16, 2, 128 * kGiB, 46)},
-      {"epyc-nps4", make_topology(8, 8, 2, 64 * kGiB, 48)},     {"one-core", make_topology(1, 1, 1, 2 * kGiB, 36)},
+      {"two-core", make_topology(1, 2, 1, 6 * kGiB, 40)},   {"desktop", make_topology(1, 8, 2, 64 * kGiB, 39)},
+      {"dgx", make_topology(2, 56, 2, 1024 * kGiB, 52)},    {"xeon", make_topology(2, 16, 2, 128 * kGiB, 46)},
+      {"epyc-nps4", make_topology(8, 8, 2, 64 * kGiB, 48)}, {"one-core", make_topology(1, 1, 1, 2 * kGiB, 36)},
       {"no-smt", make_topology(4, 12, 1, 96 * kGiB, 46)},
   };
   hosts[4].topology.amd = true;
@@ -53,7 +53,8 @@ inline inventory::Bar test_bar(uint64_t size, bool wide = true, bool prefetchabl
 // As the H100's: 16 MiB, 128 GiB, 32 MiB.
 inline PassedGpu test_gpu(uint8_t bus, std::optional<int> node, uint64_t large = 128 * kGiB) {
   PassedGpu gpu{.numa_node = node};
-  gpu.functions.push_back({.host = {.bus = bus}, .vendor = 0x10de, .bars = {test_bar(16 * kMiB), test_bar(large), test_bar(32 * kMiB)}});
+  gpu.functions.push_back(
+      {.host = {.bus = bus}, .vendor = 0x10de, .bars = {test_bar(16 * kMiB), test_bar(large), test_bar(32 * kMiB)}});
   return gpu;
 }
 

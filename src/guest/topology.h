@@ -1,5 +1,6 @@
-// What a host can give to a guest: processors and memory by NUMA node, the width of addresses, the programs. Read through
-// the same small interface as the inventory; values, so that the shape of a guest is computed from any machine's.
+// What a host can give to a guest: processors and memory by NUMA node, the width of addresses, the programs. Read
+// through the same small interface as the inventory; values, so that the shape of a guest is computed from any
+// machine's.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,8 @@ using Core = std::vector<int>;
 
 struct Node {
   int number = 0;
-  std::vector<Core> cores;                        // only threads that this process may use
-  uint64_t memory = 0, free = 0;                  // bytes; free: what can be had without swapping, huge pages not counted
+  std::vector<Core> cores;        // only threads that this process may use
+  uint64_t memory = 0, free = 0;  // bytes; free: what can be had without swapping, huge pages not counted
   uint64_t free_pages_1g = 0, free_pages_2m = 0;  // huge pages that nobody has
   std::vector<std::pair<int, int>> distances;     // to node, as the firmware says; 10 is itself
 

@@ -10,7 +10,9 @@ namespace {
 
 using inventory::FakeMachine;
 
-std::string node_file(int node, const char* name) { return fmt::format("/sys/devices/system/node/node{}/{}", node, name); }
+std::string node_file(int node, const char* name) {
+  return fmt::format("/sys/devices/system/node/node{}/{}", node, name);
+}
 
 TEST(CpuList, ReadsTheKernelsNotation) {
   EXPECT_EQ(parse_cpu_list("0-2,8\n"), (std::vector<int>{0, 1, 2, 8}));
@@ -28,7 +30,8 @@ TEST(Topology, OfATwoSocketMachine) {
                       fmt::format("{},{}\n", cpu % 112, cpu % 112 + 112));
   }
   machine.tree.file("/sys/devices/system/cpu/online", "0-223\n");
-  machine.tree.file(node_file(1, "meminfo"), "Node 1 MemTotal:  1048576 kB\nNode 1 MemFree:  524288 kB\nNode 1 FilePages: 1024 kB\n");
+  machine.tree.file(node_file(1, "meminfo"),
+                    "Node 1 MemTotal:  1048576 kB\nNode 1 MemFree:  524288 kB\nNode 1 FilePages: 1024 kB\n");
   machine.tree.file(node_file(1, "distance"), "21 10\n");
   machine.tree.file(node_file(1, "hugepages/hugepages-1048576kB/free_hugepages"), "400\n");
   const HostTopology host = read_topology(machine.host);
@@ -84,7 +87,8 @@ TEST(Topology, NonsenseIsNoCrash) {
   FakeMachine machine("none");
   machine.tree.file("/sys/devices/system/cpu/online", "0-7\n");
   machine.tree.file(node_file(0, "cpulist"), "0-1,zzz,3");
-  machine.tree.file(node_file(0, "meminfo"), "Node 0 MemTotal: 99999999999999999999 kB\nNode 0 MemFree: -3 kB\nMemFree:\n");
+  machine.tree.file(node_file(0, "meminfo"),
+                    "Node 0 MemTotal: 99999999999999999999 kB\nNode 0 MemFree: -3 kB\nMemFree:\n");
   machine.tree.file(node_file(0, "distance"), "\xff 900 -4");
   machine.tree.file("/sys/devices/system/node/node999999999999/cpulist", "0\n");
   machine.tree.file("/sys/devices/system/node/nodeX/cpulist", "0\n");
