@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "attach/xml_reader.h"
+#include "attach/virsh.h"
 #include "base/number.h"
 #include "inventory/reader.h"
 
@@ -12,69 +12,8 @@ namespace nm::attach {
 namespace {
 
 constexpr std::string_view kKind = "libvirt-device";
-constexpr Millis kAnswer{30'000};  // for the daemon; plugging in pins all of a guest's memory first
-constexpr Millis kPlug{300'000};
+constexpr Millis kPlug{300'000};     // plugging in pins all of a guest's memory first
 constexpr Millis kAskAgain{10'000};  // a guest that was starting when it was asked has not heard it
-
-bool is_uuid(std::string_view text) {
-  if (text.size() != 36) return false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-    const char c = text[i];
-    if (dash ? c != '-' : !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) return false;
-  }
-  return true;
-}
-
-// What virsh says on its standard error, without what each line begins with.
-std::string complaint(const Finished& finished) {
-  std::string all;
-  for (std::string_view line : inventory::lines_of(finished.err)) {
-    line = inventory::trimmed(line);
-    if (line.starts_with("error: ")) line.remove_prefix(7);
-    if (line.empty() || line.starts_with("Failed to ")) continue;  // the next line has the reason
-    all += (all.empty() ? "" : " ") + inventory::clean(line, 300);
-  }
-  if (all.empty()) all = inventory::clean(finished.err, 300);
-  if (finished.late) all = "it has not answered in time";
-  return all.empty() ? fmt::format("virsh ended with status {}", finished.status) : all;
-}
-
-class Virsh {
- public:
-  Virsh(System& system, std::string uri) : system_(system), uri_(std::move(uri)) {}
-
-  Result<Finished> run(std::vector<std::string> arguments, Millis limit = kAnswer,
-                       const std::string& input = "") const {
-    std::vector<std::string> argv = {"virsh", "-q", "-c", uri_};
-    for (std::string& argument : arguments) argv.push_back(std::move(argument));
-    return system_.run(argv, limit, input);
-  }
-
-  Result<Domain> domain(const std::string& uuid, bool inactive) const {
-    std::vector<std::string> arguments = {"dumpxml", uuid};
-    if (inactive) arguments.push_back("--inactive");
-    const auto finished = run(std::move(arguments));
-    if (!finished) return finished.error();
-    if (finished->status != 0) return Error{"libvirt does not describe that domain: " + complaint(*finished) + "."};
-    return parse_domain(finished->out);
-  }
-
-  // There is no such domain any more; or libvirt's sentence about another trouble.
-  static bool gone(const std::string& sentence) {
-    return sentence.find("failed to get domain") != sentence.npos ||
-           sentence.find("Domain not found") != sentence.npos ||
-           sentence.find("no domain with matching") != sentence.npos;
-  }
-
- private:
-  System& system_;
-  std::string uri_;
-};
-
-bool has_device(const Domain& domain, const PciAddress& address) {
-  return std::find(domain.devices.begin(), domain.devices.end(), address) != domain.devices.end();
-}
 
 std::string text_of(const PciAddress& address) { return address.text(); }
 
@@ -181,10 +120,10 @@ class DeviceStep : public Step {
   Result<bool> present(const Virsh& virsh, bool config) const {
     const auto domain = virsh.domain(where_.uuid, config);
     if (!domain) {
-      if (Virsh::gone(domain.error().message)) return false;
+      if (says_gone(domain.error().message)) return false;
       return domain.error();
     }
-    return (config || domain->running) && has_device(*domain, where_.address);
+    return (config || domain->running) && domain->has(where_.address);
   }
 
   Error refused(const std::string& why, bool config) const {
@@ -266,56 +205,6 @@ bool installed(const inventory::Host& host) {
 
 }  // namespace
 
-Result<Domain> parse_domain(std::string_view xml) {
-  Domain domain;
-  XmlReader reader(xml);
-  bool pci = false;
-  while (reader.next()) {
-    const std::string& path = reader.path();
-    if (reader.begins()) {
-      if (path == "domain") domain.running = !reader.attribute("id").empty();
-      if (path == "domain/os/type") domain.machine = reader.attribute("machine");
-      if (path == "domain/devices/hostdev") pci = reader.attribute("type") == "pci";
-      if (path != "domain/devices/hostdev/source/address" || !pci) continue;
-      const auto part = [&](const char* name) {
-        std::string_view digits = std::string_view();
-        const std::string text = reader.attribute(name);
-        digits = text;
-        const bool hexadecimal = digits.starts_with("0x");
-        if (hexadecimal) digits.remove_prefix(2);
-        uint32_t value = 0;
-        return take_number(&digits, &value, hexadecimal ? 16 : 10) && digits.empty() ? value : ~uint32_t{0};
-      };
-      const uint32_t bus = part("bus"), slot = part("slot"), function = part("function");
-      if (bus > 0xff || slot > 0x1f || function > 7) continue;  // no address of a host's device
-      const uint32_t number = part("domain");
-      domain.devices.push_back({.domain = number == ~uint32_t{0} ? 0 : number,
-                                .bus = static_cast<uint8_t>(bus),
-                                .device = static_cast<uint8_t>(slot),
-                                .function = static_cast<uint8_t>(function)});
-    } else if (path == "domain/name") {
-      domain.name = reader.text();
-    } else if (path == "domain/uuid") {
-      domain.uuid = reader.text();
-    }
-  }
-  if (reader.broken() || domain.name.empty() || !is_uuid(domain.uuid)) {
-    return Error{"libvirt describes a domain in a way that makes no sense here. Look at virsh dumpxml."};
-  }
-  return domain;
-}
-
-std::string hostdev_xml(const PciAddress& address) {
-  return fmt::format(
-      "<hostdev mode='subsystem' type='pci' managed='no'>\n"
-      "  <driver name='vfio'/>\n"
-      "  <source>\n"
-      "    <address domain='{:#06x}' bus='{:#04x}' slot='{:#04x}' function='{:#x}'/>\n"
-      "  </source>\n"
-      "</hostdev>\n",
-      address.domain, address.bus, address.device, address.function);
-}
-
 Result<std::vector<Guest>> LibvirtBackend::guests() {
   std::vector<Guest> guests;
   if (!installed(system_.host())) return guests;
@@ -333,7 +222,7 @@ Result<std::vector<Guest>> LibvirtBackend::guests() {
     if (!is_uuid(uuid)) continue;
     const auto domain = virsh.domain(uuid, false);
     if (!domain) {
-      if (Virsh::gone(domain.error().message)) continue;  // it went meanwhile
+      if (says_gone(domain.error().message)) continue;  // it went meanwhile
       return domain.error();
     }
     guests.push_back({.backend = std::string(name()),
@@ -374,7 +263,7 @@ Result<Plan> LibvirtBackend::plan(const Handover& handover, const Guest& guest) 
   }
   Plan plan;
   for (const inventory::PciFunction& function : handover.functions) {
-    if (has_device(*domain, function.address)) {
+    if (domain->has(function.address)) {
       return Error{fmt::format("VM {} has {} in its definition already. Take it out first: virsh edit {}.", guest.name,
                                function.address.text(), guest.name)};
     }
@@ -420,11 +309,11 @@ Result<bool> LibvirtBackend::has(const std::string& guest_id, const std::vector<
   if (!is_uuid(guest_id)) return Error{"\"" + inventory::clean(guest_id, 60) + "\" is no UUID of a libvirt domain."};
   const auto domain = Virsh(system_, uri_).domain(guest_id, false);
   if (!domain) {
-    if (Virsh::gone(domain.error().message)) return false;
+    if (says_gone(domain.error().message)) return false;
     return domain.error();
   }
   return domain->running && std::all_of(functions.begin(), functions.end(),
-                                        [&](const PciAddress& address) { return has_device(*domain, address); });
+                                        [&](const PciAddress& address) { return domain->has(address); });
 }
 
 }  // namespace nm::attach

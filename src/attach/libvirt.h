@@ -27,17 +27,4 @@ class LibvirtBackend : public Backend {
   std::string uri_;
 };
 
-// A domain as its definition tells; of a running one also what was plugged in since.
-struct Domain {
-  std::string name, uuid;
-  bool running = false;
-  std::string machine;              // "pc-q35-7.2"
-  std::vector<PciAddress> devices;  // of the host that it has
-};
-// The error says what does not make sense.
-Result<Domain> parse_domain(std::string_view xml);
-
-// <hostdev> for attach-device and detach-device.
-std::string hostdev_xml(const PciAddress& address);
-
 }  // namespace nm::attach

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <set>
 
+#include "attach/virsh.h"
 #include "inventory/scratch.h"
 
 namespace nm::attach {
