@@ -20,7 +20,7 @@ namespace nm::cmd {
 namespace {
 
 constexpr Millis kStep{500};      // between attempts to reach a monitor that is not there yet
-constexpr Millis kAnswer{5'000};  // of a monitor that is
+constexpr Millis kAnswer{10'000};  // of a monitor that is
 
 struct CpuSet {
   explicit CpuSet(const std::vector<int>& cpus) : size(CPU_ALLOC_SIZE(count(cpus))), set(CPU_ALLOC(count(cpus))) {
@@ -123,6 +123,7 @@ class Running {
     pinned_ = true;
     std::vector<pid_t> distinct;
     size_t failed = 0;
+    int error = 0;
     for (const auto& [index, thread] : *threads) {
       if (std::find(distinct.begin(), distinct.end(), thread) == distinct.end()) distinct.push_back(thread);
     }
@@ -133,13 +134,15 @@ class Running {
     }
     for (const auto& [index, thread] : *threads) {
       const auto at = static_cast<size_t>(index);
-      if (at >= shape_.vcpus.size() || !pin(thread, {shape_.vcpus[at].host_cpu})) ++failed;
+      if (at < shape_.vcpus.size() && pin(thread, {shape_.vcpus[at].host_cpu})) continue;
+      error = errno;
+      ++failed;
     }
     if (failed > 0) {
       say_(fmt::format(
           "{} of {} virtual CPUs could not be pinned: {}. The guest runs all the same, slower if the host is "
           "busy.",
-          failed, threads->size(), strerror(errno)));
+          failed, threads->size(), strerror(error)));
     }
   }
 

@@ -99,7 +99,13 @@ Result<RunPlace> RunPlace::take(const std::string& run, const std::string& keep,
   }
   Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!lock) return Error{fmt::format("Cannot open {}: {}.", path, strerror(errno))};
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+  // Whoever asks runs() has it for a moment.
+  int busy = ::flock(lock.get(), LOCK_EX | LOCK_NB);
+  for (int i = 0; busy != 0 && i < 5; ++i) {
+    ::usleep(20'000);
+    busy = ::flock(lock.get(), LOCK_EX | LOCK_NB);
+  }
+  if (busy != 0) {
     char buffer[32] = {};
     const ssize_t got = ::pread(lock.get(), buffer, sizeof buffer - 1, 0);
     const std::string pid = got > 0 ? inventory::clean(std::string_view(buffer, static_cast<size_t>(got))) : "unknown";

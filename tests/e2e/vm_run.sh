@@ -42,9 +42,13 @@ echo "ok: it ends with its guest, and takes its socket along"
 
 # A guest that does not answer the power button (this one is paused) is ended by the second signal.
 start --name stopped --cpus 1
-until [ -S "$SCRATCH/run/stopped.qmp" ]; do kill -0 "$VM_PID" 2>/dev/null || { cat "$SCRATCH/out"; fail "it has ended"; }; sleep 0.1; done
-until grep -q 'has been asked to shut down' "$SCRATCH/out"; do kill -TERM "$VM_PID"; sleep 1; done
-until ! kill -0 "$VM_PID" 2>/dev/null || [ ! -e "$SCRATCH/run/stopped.qmp" ]; do kill -TERM "$VM_PID" 2>/dev/null || true; sleep 0.5; done
+python3 "$HERE/vm_qemu.py" live "$SCRATCH/run/stopped.qmp" "$VM_PID" 1 256
+kill -TERM "$VM_PID"
+until grep -q 'has been asked to shut down' "$SCRATCH/out"; do
+  [ -e "$SCRATCH/run/stopped.qmp" ] || { cat "$SCRATCH/out"; fail "it ended before it asked"; }
+  sleep 0.1
+done
+kill -TERM "$VM_PID"
 ended 0
 echo "ok: SIGTERM asks, and asks no second time"
 
