@@ -25,7 +25,9 @@ def options(text):
 class Manual(unittest.TestCase):
     def test_has_the_options_of_every_verb(self):
         for verb, title in (("run", "nearmetal run"), ("gpus", "nearmetal gpus"), ("doctor", "nearmetal doctor"),
-                            ("top", "nearmetal top"), ("vm run", "nearmetal vm run"),
+                            ("attach", "nearmetal attach"), ("detach", "nearmetal detach"),
+                            ("release", "nearmetal release"), ("recover", "nearmetal recover"),
+                            ("status", "nearmetal status"), ("top", "nearmetal top"), ("vm run", "nearmetal vm run"),
                             ("bench list", "nearmetal bench list"), ("bench run", "nearmetal bench run"),
                             ("bench compare", "nearmetal bench compare"),
                             ("bench report", "nearmetal bench report"), ("serve", "nearmetal serve, nearmetald")):

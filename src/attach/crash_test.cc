@@ -3,6 +3,7 @@
 // before the verb, or as after it.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +13,16 @@
 
 namespace nm::attach {
 namespace {
+
+// Some ten thousand transactions, each of which waits for its disk: one made of memory, where there is one. That a
+// killed process leaves what it wrote does not depend on it.
+class FastDisk : public testing::Environment {
+ public:
+  void SetUp() override {
+    if (::access("/dev/shm", W_OK | X_OK) == 0) ::setenv("TMPDIR", "/dev/shm", 0);
+  }
+};
+[[maybe_unused]] const auto* const kFastDisk = testing::AddGlobalTestEnvironment(new FastDisk);
 
 struct Scenario {
   std::string name, shape;
@@ -53,7 +64,7 @@ bool killed_at(const std::string& root, const Scenario& scenario, size_t point) 
   }
   int status = 0;
   EXPECT_EQ(::waitpid(pid, &status, 0), pid);
-  if (WIFEXITED(status)) EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
   return WIFSIGNALED(status);
 }
 
@@ -87,7 +98,9 @@ TEST_P(Crash, LeavesTheStateBeforeOrTheStateAfter) {
     EXPECT_TRUE(other.manager.recover()->empty());
   }
   EXPECT_GT(points, 5u);
-  EXPECT_GT(befores, 0u);
+  // An interrupted attach is undone, other things are finished: but for its last moments.
+  EXPECT_EQ(befores + afters, points);
+  EXPECT_EQ(befores > 0, scenario.verb == "attach");
   EXPECT_GT(afters, 0u);
 }
 
@@ -161,7 +174,7 @@ TEST(Crash, ARecoveryThatIsKilledTooIsRecoveredByTheNext) {
     int status = 0;
     ASSERT_EQ(::waitpid(pid, &status, 0), pid);
     killed = WIFSIGNALED(status);
-    if (round == 0) EXPECT_TRUE(killed);
+    EXPECT_TRUE(killed || round > 0);
   }
   EXPECT_FALSE(killed);
   Hands other(world.root());

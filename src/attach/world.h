@@ -92,11 +92,11 @@ inline Result<std::unique_ptr<Step>> FakeBackend::step(std::string_view kind, co
 
 // What a test does things with; a second one over the same directory is another process's.
 struct Hands {
-  explicit Hands(const std::string& root)
+  explicit Hands(const std::string& root, Millis guest = Millis(50))
       : kernel(root),
         backend(kernel, root),
         state(root + "/state"),
-        manager(Context{.system = kernel, .kernel = Millis(50), .guest = Millis(50)}, state, {&backend},
+        manager(Context{.system = kernel, .kernel = Millis(50), .guest = guest}, state, {&backend},
                 {.watcher = [this](const Moment& moment) {
                   if (at_moment) at_moment(moment);
                 }}) {}

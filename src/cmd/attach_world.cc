@@ -74,7 +74,9 @@ int show_report(const Result<attach::Report>& report, const AttachShow& show, bo
       guest = report->now->guest;
       backend = report->now->backend;
     }
-    const auto or_null = [](const std::string& text) { return text.empty() ? nlohmann::ordered_json() : text; };
+    const auto or_null = [](const std::string& text) {
+      return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
+    };
     const nlohmann::ordered_json json = {{"gpu", report->gpu.text()},
                                          {"dry_run", dry_run},
                                          {"state", !report->now    ? "host"

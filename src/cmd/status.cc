@@ -57,7 +57,9 @@ Row& row_of(std::vector<Row>& rows, const PciAddress& gpu) {
 }
 
 nlohmann::ordered_json to_json(const Row& row, bool root) {
-  const auto or_null = [](const std::string& text) { return text.empty() ? nlohmann::ordered_json() : text; };
+  const auto or_null = [](const std::string& text) {
+    return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
+  };
   nlohmann::ordered_json json = {
       {"gpu", row.gpu.text()},
       {"model", or_null(row.model)},
