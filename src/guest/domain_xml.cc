@@ -123,6 +123,7 @@ class Domain {
       x_.empty(fmt::format("maxphysaddr mode='emulate' bits='{}'", shape_.physical_bits));
     }
     if (shape_.amd && shape_.threads > 1) x_.empty("feature policy='require' name='topoext'");
+    if (!shape_.kvm && shape_.ovmf) x_.empty("feature policy='disable' name='pdpe1gb'");
     if (shape_.numa()) cells();
     x_.close();
   }
@@ -148,8 +149,11 @@ class Domain {
   void system() {
     x_.open(shape_.ovmf ? "os firmware='efi'" : "os");
     x_.text("type arch='x86_64' machine='q35'", "hvm");
-    // A guest's own memory of its boot entries; without enrolled keys, which would refuse unsigned drivers of GPUs.
-    if (shape_.ovmf) x_.empty("loader secure='no'");
+    if (shape_.ovmf) {  // without secure boot, which would refuse GPUs' drivers that nobody signed
+      x_.open("firmware");
+      x_.empty("feature enabled='no' name='secure-boot'");
+      x_.close();
+    }
     x_.empty("boot dev='hd'");
     x_.close();
     x_.open("features");

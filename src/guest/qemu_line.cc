@@ -11,8 +11,9 @@ namespace {
 constexpr const char* kVendorId = "nearmetal";  // what a guest is told instead of KVM's name; at most 12 characters
 
 std::string cpu(const GuestShape& shape) {
-  std::string text =
-      shape.kvm ? "host,migratable=off,host-phys-bits=on" : fmt::format("max,phys-bits={}", shape.physical_bits);
+  std::string text = shape.kvm
+                         ? "host,migratable=off,host-phys-bits=on"
+                         : fmt::format("max,phys-bits={}{}", shape.physical_bits, shape.ovmf ? ",pdpe1gb=off" : "");
   if (shape.amd && shape.threads > 1) text += ",topoext=on";  // else an AMD guest sees threads as cores
   if (shape.hide_hypervisor) text += fmt::format(",kvm=off,hv_vendor_id={}", kVendorId);
   return text;

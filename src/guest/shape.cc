@@ -11,10 +11,10 @@
 namespace nm::guest {
 namespace {
 
-constexpr int kEmulatedBits = 48;  // QEMU emulates any processor
-constexpr int kMostOvmfBits = 46;  // OVMF itself goes no further
-constexpr int kUnknownBits = 39;   // the fewest of any processor with an IOMMU
-constexpr size_t kMostPorts = 24;  // of one root bus: slots and bus numbers
+constexpr int kEmulatedBits = 48, kEmulatedOvmfBits = 40;  // QEMU emulates any processor
+constexpr int kMostOvmfBits = 46;                          // OVMF itself goes no further
+constexpr int kUnknownBits = 39;                           // the fewest of any processor with an IOMMU
+constexpr size_t kMostPorts = 24;                          // of one root bus: slots and bus numbers
 constexpr uint64_t kUsualSpare = 64 * kGiB;
 constexpr uint64_t kMemlockRoom = kGiB;  // what QEMU locks beside the guest's memory
 constexpr uint16_t kNvidia = 0x10de;
@@ -250,7 +250,12 @@ Result<GuestShape> shape_guest(const inventory::Inventory& inventory, const std:
   if (const auto good = choose_accel(host, wish, shape); !good) return good.error();
   if (const auto good = choose_firmware(host, wish, shape); !good) return good.error();
   shape.amd = host.amd || !shape.kvm;  // what QEMU emulates calls itself so
-  shape.physical_bits = !shape.kvm ? kEmulatedBits : host.physical_bits > 0 ? host.physical_bits : kUnknownBits;
+  if (shape.kvm) {
+    shape.physical_bits = host.physical_bits > 0 ? host.physical_bits : kUnknownBits;
+  } else {
+    // With pages of 1 GiB in an emulated processor Debian 12's OVMF hangs, and without them OVMF uses no more than 40.
+    shape.physical_bits = shape.ovmf ? kEmulatedOvmfBits : kEmulatedBits;
+  }
   note_unknown_nodes(gpus, host, shape);
   if (const auto good = place(host, nodes_of(inventory, gpus, host), wish, shape); !good) return good.error();
   if (const auto good = add_ports(inventory, gpus, wish, shape); !good) return good.error();

@@ -49,7 +49,7 @@ def connect(path, process=None):
     while True:
         try:
             return Qmp(path)
-        except (FileNotFoundError, ConnectionRefusedError):
+        except (FileNotFoundError, ConnectionRefusedError, BlockingIOError):  # not there yet, or busy with another client
             assert process is None or process.poll() is None, f"QEMU has ended with {process.returncode}"
             assert time.monotonic() < end, "no monitor"
             time.sleep(0.1)

@@ -14,7 +14,8 @@ vm() { "$BIN/nearmetal" vm run --directory "$SCRATCH/run" --accel tcg "$@"; }
 # start ARGS...: in the background; its standard input stays open.
 mkfifo "$SCRATCH/in"
 start() {
-  vm --paused --memory 256M "$@" <"$SCRATCH/in" >"$SCRATCH/out" 2>&1 &
+  "$BIN/nearmetal" vm run --directory "$SCRATCH/run" --accel tcg --paused --memory 256M "$@" <"$SCRATCH/in" \
+    >"$SCRATCH/out" 2>&1 &
   VM_PID=$!
   exec 9>"$SCRATCH/in"
 }

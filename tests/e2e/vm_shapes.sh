@@ -34,11 +34,10 @@ contains "peer to peer where it is asked for" 'x-nv-gpudirect-clique=0' "$out"
 
 # As it is handed to QEMU here: emulated.
 if command -v qemu-system-x86_64 >/dev/null; then
-  for arguments in "--cpus 8" "--cpus 4 --firmware seabios --spare-ports 4 --net none"; do
+  for arguments in "--cpus 8" "--cpus 4 --spare-ports 4 --net none"; do
     # shellcheck disable=SC2086
-    vm dgx --gpu 0 --gpu 7 --memory 512M --accel tcg --stop-holders $arguments --dry-run >"$SCRATCH/command"
+    vm dgx --gpu 0 --gpu 7 --memory 512M --accel tcg --firmware seabios --stop-holders $arguments --dry-run >"$SCRATCH/command"
     sed -i "s|$SCRATCH/dgx||g; s|/usr/bin/qemu-system-x86_64|$(command -v qemu-system-x86_64)|" "$SCRATCH/command"
-    cp /usr/share/OVMF/OVMF_VARS_4M.fd "$SCRATCH/disk.fd" 2>/dev/null || true
     python3 "$HERE/vm_qemu.py" shape "$SCRATCH/command" "$SCRATCH" || { cat "$SCRATCH/command"; fail "QEMU's guest is another one"; }
     echo "ok: QEMU builds it ($arguments)"
   done
