@@ -2,11 +2,13 @@
 // Scan: out[i] = in[0] + … + in[i - 1].
 //
 // On CUDA one launch does it all: each tile's block tells its sum and looks back for those before it ("decoupled
-// look-back"), so a number is read once and written once. A tile has to be large and a look back wide: what a block has
-// in flight pays for the time in which it only waits. Blocks of OpenCL may not wait for each other: there it takes
-// three launches, the sums of chunks, their scan, and the scan of each chunk.
+// look-back"), so a number is read once and written once. Two blocks a multiprocessor go from tile to tile. While a block
+// waits for what is before one tile, it has told the next one's sum, and the one after that is on its way: the wait is
+// short, as others have told theirs early too, and memory is busy in it. Blocks of OpenCL may not wait for each other:
+// there it takes three launches, the sums of chunks, their scan, and the scan of each chunk.
 #include "dialect.h"
 #include "warp.h"
+#include "async_copy.h"
 
 #define THREADS 256
 
@@ -113,10 +115,12 @@ KERNEL void MAX_THREADS(THREADS) scan_down(GLOBAL const REAL* RESTRICT in, GLOBA
 #endif
 #define ROW (32 * LANES)
 #define TILE (THREADS * LANES * ROWS)
-#define DEEP 4  // a look back takes in DEEP * 32 tiles at a time
+#define DEEP 4    // a look back takes in DEEP * 32 tiles at a time
+#define BUFFERS 3 // tiles in shared memory
+#define UNROLL _Pragma("unroll")
 
 DEVICE REAL scan_warp(REAL v, int lane) {
-#pragma unroll
+  UNROLL
   for (int by = 1; by < 32; by *= 2) {
     const REAL before = SHUFFLE_UP(v, by);
     if (lane >= by) v += before;
@@ -129,15 +133,17 @@ DEVICE REAL scan_warp(REAL v, int lane) {
 DEVICE void tell(ulong* state, int tile, uint flag, REAL sum) {
 #ifdef REAL_IS_DOUBLE
   const ulong bits = __builtin_bit_cast(ulong, sum);
-  STORE_NOW(state + 2 * tile, ((ulong)flag << 32) | (bits >> 32));
-  STORE_NOW(state + 2 * tile + 1, ((ulong)flag << 32) | (uint)bits);
+  asm volatile("st.relaxed.gpu.global.v2.u64 [%0], {%1, %2};" ::"l"(state + 2 * tile),
+               "l"(((ulong)flag << 32) | (bits >> 32)), "l"(((ulong)flag << 32) | (uint)bits)
+               : "memory");
 #else
   STORE_NOW(state + tile, ((ulong)flag << 32) | AS_UINT(sum));
 #endif
 }
 DEVICE uint told(const ulong* state, int tile, REAL* sum) {
 #ifdef REAL_IS_DOUBLE
-  const ulong high = LOAD_NOW(state + 2 * tile), low = LOAD_NOW(state + 2 * tile + 1);
+  ulong high, low;
+  asm volatile("ld.relaxed.gpu.global.v2.u64 {%0, %1}, [%2];" : "=l"(high), "=l"(low) : "l"(state + 2 * tile) : "memory");
   *sum = nm_double_of((uint)high, (uint)low);
   return high >> 32 == low >> 32 ? (uint)(high >> 32) : 0u;
 #else
@@ -158,13 +164,13 @@ DEVICE REAL look_back(const ulong* state, int tile, uint own, uint all) {
     do {
       uint flag[DEEP];
       REAL value[DEEP];
-#pragma unroll
+      UNROLL
       for (int j = 0; j < DEEP; ++j) {
         flag[j] = all, value[j] = 0;
         if (from - 32 * j >= 0) flag[j] = told(state, from - 32 * j, &value[j]);
       }
       found = 0, end = 0, ready = 1;
-#pragma unroll
+      UNROLL
       for (int j = 0; j < DEEP; ++j) {
         const uint ends = BALLOT(flag[j] == all), missing = BALLOT(flag[j] != all && flag[j] != own);
         const uint needed = ends & (0u - ends) ? ((ends & (0u - ends)) << 1) - 1 : WARP_ALL;  // up to the nearest end
@@ -178,59 +184,126 @@ DEVICE REAL look_back(const ulong* state, int tile, uint own, uint all) {
     sum += found;
     if (end) break;
   }
-#pragma unroll
+  UNROLL
   for (int by = 16; by > 0; by /= 2) sum += SHUFFLE_XOR(sum, by);
   return sum;
 }
 
-// state[0] hands out tiles in the order in which blocks begin: those that a block waits for have begun.
-KERNEL void MAX_THREADS(THREADS)
-    scan_once(const REAL* RESTRICT in, REAL* RESTRICT out, ulong* state, int n, uint launch) {
-  SHARED REAL part[WARPS];
+extern __attribute__((shared)) float4 buffers[];  // BUFFERS tiles
+
+// state[0] hands out tiles in the order in which blocks ask: whoever has one that a block waits for runs already, and
+// tells its sum before it waits itself. A launch draws `draws` times: for each tile, and BUFFERS + 1 times in vain a block.
+KERNEL void MAX_THREADS_BLOCKS(THREADS, 2) scan_once(const REAL* RESTRICT in, REAL* RESTRICT out, ulong* state, int n,
+                                                     int tiles, uint draws, uint launch) {
+  SHARED REAL part[2 * WARPS];
   SHARED REAL before_tile;
-  SHARED int ticket;
+  SHARED int tickets[BUFFERS + 1];
   const int t = THREAD_X, lane = t & 31, warp = t >> 5;
-  const uint own = 2 * launch + 1, all = 2 * launch + 2;
-  if (t == 0) ticket = (int)(ATOMIC_ADD_INT((uint*)state, 1u) - launch * (uint)BLOCKS_X);
-  ++state;
-  BARRIER();
-  const int tile = ticket, first = tile * TILE + warp * ROWS * ROW + lane * LANES;
-  VECTOR v[ROWS];
-#pragma unroll
-  for (int r = 0; r < ROWS; ++r) v[r] = first + r * ROW < n ? *(const VECTOR*)(in + first + r * ROW) : (VECTOR)0;
-  REAL before[ROWS], carried = 0;
-#pragma unroll
-  for (int r = 0; r < ROWS; ++r) {
-    const REAL sums = scan_warp(SUM(v[r]), lane), up = SHUFFLE_UP(sums, 1);
-    before[r] = carried + (lane == 0 ? (REAL)0 : up);
-    carried += SHUFFLE(sums, 31);
-  }
-  if (lane == 0) part[warp] = carried;
-  BARRIER();
-  REAL before_warp = 0, total = 0;
-#pragma unroll
-  for (int w = 0; w < WARPS; ++w) {
-    if (w == warp) before_warp = total;
-    total += part[w];
-  }
-  if (warp == 0) {
-    REAL sum = 0;
-    if (tile > 0) {
-      if (lane == 0) tell(state, tile, own, total);
-      sum = look_back(state, tile, own, all);
-    }
-    if (lane == 0) {
-      tell(state, tile, all, sum + total);
-      before_tile = sum;
+  const uint own = 2 * launch + 1, all = 2 * launch + 2, first_draw = launch * draws;
+  uint* const drawn = (uint*)state;
+  state += 2;
+  if (t == 0) {
+    // One after the other (the address needs the last answer): blocks that begin together take turns. A block whose
+    // tiles are neighbours would keep the others waiting for its last.
+    uint draw = 0;
+    UNROLL
+    for (int i = 0; i <= BUFFERS; ++i) {
+      draw = ATOMIC_ADD_INT(drawn + (draw >> 31), 1u) - first_draw;
+      tickets[i] = (int)draw;
     }
   }
   BARRIER();
-  before_warp += before_tile;
-#pragma unroll
-  for (int r = 0; r < ROWS; ++r) {
-    const REAL b = before_warp + before[r];
-    if (first + r * ROW < n) *(VECTOR*)(out + first + r * ROW) = BEFORES(v[r], b);
+  int tile[BUFFERS + 1];
+  UNROLL
+  for (int i = 0; i <= BUFFERS; ++i) tile[i] = tickets[i];
+
+  // A thread copies into shared memory what it will read itself: there is no barrier for that.
+  VECTOR* const mine = (VECTOR*)buffers + t;  // + (buffer * ROWS + r) * THREADS
+  const int at = warp * ROWS * ROW + lane * LANES;
+  const auto inside = [&](int tile, int r) { return (long)tile * TILE + at + r * ROW < n; };
+  const auto fetch = [&](int tile, int buffer) __attribute__((always_inline)) {
+    if (tile < tiles) {
+      const REAL* const from = in + (long)tile * TILE + at;
+      VECTOR* const to = mine + buffer * ROWS * THREADS;
+      if ((long)(tile + 1) * TILE <= n) {
+        UNROLL
+        for (int r = 0; r < ROWS; ++r) ASYNC_COPY_16(to + r * THREADS, from + r * ROW);
+      } else {
+        UNROLL
+        for (int r = 0; r < ROWS; ++r) {
+          to[r * THREADS] = (VECTOR)0;
+          if (inside(tile, r)) ASYNC_COPY_16(to + r * THREADS, from + r * ROW);
+        }
+      }
+    }
+    ASYNC_COMMIT();  // an empty group too: the wait counts groups
+  };
+  // What is before each of the thread's rows in the tile, and the tile's sum, which is told. `half` of `part` is free.
+  const auto add_up = [&](int tile, int buffer, REAL* before, REAL* total, int half) __attribute__((always_inline)) {
+    REAL carried = 0;
+    UNROLL
+    for (int r = 0; r < ROWS; ++r) {
+      const VECTOR v = mine[(buffer * ROWS + r) * THREADS];
+      const REAL sums = scan_warp(SUM(v), lane), up = SHUFFLE_UP(sums, 1);
+      before[r] = carried + (lane == 0 ? (REAL)0 : up);
+      carried += SHUFFLE(sums, 31);
+    }
+    if (lane == 0) part[half * WARPS + warp] = carried;
+    BARRIER();
+    REAL before_warp = 0, sum = 0;
+    UNROLL
+    for (int w = 0; w < WARPS; ++w) {
+      if (w == warp) before_warp = sum;
+      sum += part[half * WARPS + w];
+    }
+    UNROLL
+    for (int r = 0; r < ROWS; ++r) before[r] += before_warp;
+    *total = sum;
+    if (t == 0 && tile < tiles) tell(state, tile, tile == 0 ? all : own, sum);
+  };
+
+  REAL before[2][ROWS], total[2];
+  UNROLL
+  for (int i = 0; i < BUFFERS - 1; ++i) fetch(tile[i], i);
+  int buffer = 0, half = 0;  // tile[0] is in `buffer`
+  ASYNC_WAIT(BUFFERS - 2);
+  add_up(tile[0], 0, before[0], &total[0], half);
+  while (tile[0] < tiles) {
+    const int last = buffer == 0 ? BUFFERS - 1 : buffer - 1, next = buffer == BUFFERS - 1 ? 0 : buffer + 1;
+    fetch(tile[BUFFERS - 1], last);
+    ASYNC_WAIT(BUFFERS - 2);
+    half ^= 1;
+    add_up(tile[1], next, before[1], &total[1], half);
+    if (warp == 0) {
+      uint draw = 0;
+      if (lane == 0) draw = ATOMIC_ADD_INT(drawn, 1u) - first_draw;
+      REAL sum = 0;
+      if (tile[0] > 0) {
+        sum = look_back(state, tile[0], own, all);
+        if (lane == 0) tell(state, tile[0], all, sum + total[0]);
+      }
+      if (lane == 0) before_tile = sum, tickets[0] = (int)draw;
+    }
+    BARRIER();
+    const REAL start = before_tile;
+    const int drawn_now = tickets[0];
+    REAL* const to = out + (long)tile[0] * TILE + at;
+    const bool whole = (long)(tile[0] + 1) * TILE <= n;
+    UNROLL
+    for (int r = 0; r < ROWS; ++r) {
+      const VECTOR v = mine[(buffer * ROWS + r) * THREADS];
+      const REAL b = start + before[0][r];
+      if (whole || inside(tile[0], r)) *(VECTOR*)(to + r * ROW) = BEFORES(v, b);
+    }
+    UNROLL
+    for (int r = 0; r < ROWS; ++r) before[0][r] = before[1][r];
+    total[0] = total[1];
+    UNROLL
+    for (int i = 0; i < BUFFERS; ++i) tile[i] = tile[i + 1];
+    tile[BUFFERS] = drawn_now;
+    buffer = next;
   }
+  ASYNC_WAIT(0);
 }
 
 #endif

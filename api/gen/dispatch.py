@@ -1,5 +1,7 @@
 """The server's side: the table of the genuine driver's functions and one validating handler per row."""
 
+import re
+
 from abi import base_type, c_type, prototype
 from model import Arg, Row, Types
 from remote import as_u64
@@ -178,19 +180,49 @@ def driver_arg(a: Arg) -> str:
     return f"a.{n}"
 
 
+MOST_WORDS = 32  # wire::Reader::kMaxWords
+
+
+def gather(lines: list[str]) -> list[str]:
+    """Scalars that follow one another are read with one look at whether they are there."""
+    out, run, runs = [], [], 0
+
+    def close():
+        nonlocal run, runs
+        words = sum("in.u64()" in line for line in run)
+        if words > 1:
+            out.append(f"const uint8_t* const words{runs} = in.words({words});")
+            number = iter(range(words))
+            run = [re.sub(r"in\.u64\(\)", lambda _: f"in.word(words{runs}, {next(number)})", line) for line in run]
+            runs += 1
+        out.extend(run)
+        run = []
+
+    for line in lines:
+        scalar = line.count("in.u64()")
+        if re.search(r"\bin\b", line) and not scalar or sum("in.u64()" in l for l in run) + scalar > MOST_WORDS:
+            close()
+        if scalar:
+            run.append(line)
+        else:
+            (run if run else out).append(line)
+    close()
+    return out
+
+
 # The driver answers INVALID_VALUE where a handle of these kinds is none, INVALID_HANDLE for all others.
 GRAPH_KINDS = {"graph", "node", "graphexec", "userobj"}
 
 
 def handler(row: Row, types: Types) -> list[str]:
-    out = [f"Outcome handle_{row.name}(Session& s, wire::Reader& in, wire::Writer& out, CUresult* result) {{",
+    out = [f"Outcome handle_{row.name}(Session& s, wire::Reader in, wire::Writer& out, CUresult* result) {{",
            f"  args::{row.name} a; outs::{row.name} o; bool bad_handle = false, in_bad = false;",
            "  (void)s; (void)out; (void)a; (void)o;"]
     lines = []
     for a in row.args:
         if a.kind != "literal":
             lines += decode(a, row, types)
-    lines += size_checks(row)
+    lines = gather(lines) + size_checks(row)
     refusal = "CUDA_ERROR_INVALID_" + ("VALUE" if any(a.type in GRAPH_KINDS for a in row.args) else "HANDLE")
     lines += ["if (in.bad() || in_bad || !in.at_end()) return Outcome::protocol_error;",
               f"if (bad_handle) {{ *result = {refusal}; return Outcome::done; }}"]
@@ -227,8 +259,11 @@ def source(rows: list[Row], types: Types) -> str:
     out = ['#include "server_args.h"', '#include "server/dispatch_support.h"', "namespace nm::server {", "namespace {"]
     for r in wired:
         out += handler(r, types)
-    out += ["}", "Handler handler_of(uint16_t id) {", "  switch (id) {"]
-    out += [f"    case {r.id}: return handle_{r.name};" for r in wired]
-    out += ["    default: return nullptr;", "  }", "}", "bool needs_reply(uint16_t id) {", "  switch (id) {"]
-    out += [f"    case {r.id}: return true;" for r in wired if r.mode == "call"]
-    return "\n".join(out + ["    default: return false;", "  }", "}", "}", ""])
+    # By id, so that finding one is one look into a table.
+    ids = {r.id: r for r in wired}
+    out += ["}", f"const Operation kOperations[{max(ids) + 1}] = {{"]
+    for n in range(max(ids) + 1):
+        row = ids.get(n)
+        out.append(f"  {{handle_{row.name}, {'true' if row.mode == 'call' else 'false'}}}," if row else "  {},")
+    out += ["};", f"const size_t kOperationCount = {max(ids) + 1};"]
+    return "\n".join(out + ["}", ""])

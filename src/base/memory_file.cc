@@ -60,28 +60,48 @@ uint64_t memory_left() {
 
 }  // namespace
 
-Fd make_memory_file(const char* name, uint64_t size, unsigned flags) {
-  if (size == 0 || size > INT64_MAX) {
-    errno = EINVAL;
-    return {};
-  }
+bool fill_memory_file(int file, uint64_t offset, uint64_t size) {
   if (size >= kWorthAsking && size > memory_left()) {
     errno = ENOMEM;
+    return false;
+  }
+  const NoSizeSignal quiet;
+  for (uint64_t at = offset, end = offset + size; at < end;) {
+    const uint64_t n = std::min(kStep, end - at);
+    if (::fallocate(file, 0, static_cast<off_t>(at), static_cast<off_t>(n)) == 0) {
+      at += n;
+    } else if (errno != EINTR) {
+      const int error = errno;
+      if (at > offset) empty_memory_file(file, offset, at - offset);
+      errno = error;
+      return false;
+    }
+  }
+  return true;
+}
+
+bool empty_memory_file(int file, uint64_t offset, uint64_t size) {
+  return ::fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                     static_cast<off_t>(size)) == 0;
+}
+
+Fd make_sparse_memory_file(const char* name, uint64_t size, unsigned flags) {
+  if (size == 0 || size > INT64_MAX) {
+    errno = EINVAL;
     return {};
   }
   Fd file(::memfd_create(name, MFD_CLOEXEC | flags));
   const NoSizeSignal quiet;
   if (!file || ::ftruncate(file.get(), static_cast<off_t>(size)) != 0) return {};
-  for (uint64_t at = 0; at < size;) {
-    const uint64_t n = std::min(kStep, size - at);
-    if (::fallocate(file.get(), 0, static_cast<off_t>(at), static_cast<off_t>(n)) == 0) {
-      at += n;
-    } else if (errno != EINTR) {
-      const int error = errno;
-      file.reset();
-      errno = error;
-      return {};
-    }
+  return file;
+}
+
+Fd make_memory_file(const char* name, uint64_t size, unsigned flags) {
+  Fd file = make_sparse_memory_file(name, size, flags);
+  if (file && !fill_memory_file(file.get(), 0, size)) {
+    const int error = errno;
+    file.reset();
+    errno = error;
   }
   return file;
 }

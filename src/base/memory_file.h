@@ -15,4 +15,10 @@ namespace nm {
 // file, but the program did not write one: no SIGXFSZ comes of it.
 Fd make_memory_file(const char* name, uint64_t size, unsigned flags = 0);
 
+// The same in two steps: a file that is only long, and pages for a part of it. False: errno says why, and the part has
+// none that it had not before. Emptying gives a part's pages back; it then reads as zero.
+Fd make_sparse_memory_file(const char* name, uint64_t size, unsigned flags = 0);
+bool fill_memory_file(int file, uint64_t offset, uint64_t size);
+bool empty_memory_file(int file, uint64_t offset, uint64_t size);
+
 }  // namespace nm

@@ -30,6 +30,27 @@ TEST(MemoryFile, MoreThanTheMachineHasIsRefusedAndNotTried) {
   EXPECT_FALSE(make_memory_file("test", 1ull << 63));
 }
 
+TEST(MemoryFile, APartIsFilledAndEmptied) {
+  constexpr uint64_t kPart = 3 << 20, kOffset = 1ull << 40;
+  const Fd file = make_sparse_memory_file("test", 1ull << 50);
+  ASSERT_TRUE(file) << strerror(errno);
+  struct stat st;
+  ASSERT_EQ(0, fstat(file.get(), &st));
+  EXPECT_EQ(0, st.st_blocks);
+  ASSERT_TRUE(fill_memory_file(file.get(), kOffset, kPart));
+  ASSERT_EQ(0, fstat(file.get(), &st));
+  EXPECT_EQ(kPart, static_cast<uint64_t>(st.st_blocks) * 512);
+  char bytes[4] = "abc";
+  ASSERT_EQ(4, pwrite(file.get(), bytes, 4, kOffset));
+  ASSERT_TRUE(empty_memory_file(file.get(), kOffset, kPart));
+  ASSERT_EQ(4, pread(file.get(), bytes, 4, kOffset));
+  EXPECT_EQ(0, bytes[0]);
+  ASSERT_EQ(0, fstat(file.get(), &st));
+  EXPECT_EQ(0, st.st_blocks);
+  EXPECT_FALSE(fill_memory_file(file.get(), 0, 1ull << 45));
+  EXPECT_EQ(ENOMEM, errno);
+}
+
 // The limit is the process's own, so each runs in one of its own. Exit status 0: all was as it should be.
 template <typename F>
 int in_child(F&& body) {

@@ -90,6 +90,7 @@ class Channel {
   bool send_all(std::span<iovec> parts, int fd);
   bool read_exact(void* data, uint64_t size);
   bool receive_some(void* data, uint64_t capacity, uint64_t* got);
+  void sleep_precisely(int64_t microseconds);  // or until something comes
   bool ended();
   bool read_message();
   void wait(Pending* pending);
@@ -104,6 +105,7 @@ class Channel {
   std::atomic<bool> lost_{false};
   std::atomic<bool> said_{false};
   int spin_us_;
+  uint64_t watch_us_;  // before a far answer comes
   // How soon the quickest of the recent answers came: none is looked for much earlier. Sockets only.
   std::atomic<uint64_t> quickest_us_{0};
 

@@ -13,6 +13,7 @@
 #include "client/host_writes.h"
 #include "client/local_storage.h"
 #include "client/memory.h"
+#include "client/moved_pages.h"
 #include "client/thread_state.h"
 #include "remote.h"
 
@@ -238,6 +239,7 @@ NM_EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev) {
   leave(s->handle);
   forget_context_memory(s->handle);
   CUresult result = remote::cuDevicePrimaryCtxRelease_v2(dev);
+  give_back_pages_of(s->handle);
   s->sticky = 0;
   s->deferred = 0;
   return result;
@@ -261,7 +263,9 @@ NM_EXPORT CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev) {
   Call call(nm::op::cuDevicePrimaryCtxReset_v2);
   call.in_context(0);
   call.args().u64(static_cast<uint64_t>(dev));
-  return call.wait();
+  CUresult result = call.wait();
+  give_back_pages_of(s->handle);
+  return result;
 }
 
 NM_EXPORT CUresult cuDevicePrimaryCtxReset(CUdevice dev) { return cuDevicePrimaryCtxReset_v2(dev); }
@@ -323,6 +327,7 @@ NM_EXPORT CUresult cuCtxDestroy_v2(CUcontext ctx) {
   forget_context_memory(s->handle);
   s->sticky = 0;  // a broken context can be destroyed
   CUresult result = remote::cuCtxDestroy_v2(ctx);
+  give_back_pages_of(s->handle);
   s->live = false;
   if (current() == s) thread_state().contexts.pop_back();
   return result;

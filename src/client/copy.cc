@@ -133,6 +133,10 @@ CUresult copy_on_device(CUdeviceptr dst, CUdeviceptr src, size_t size, CUstream 
   if (CUresult e = check_device_range(src, size)) return e;
   before_device_access(dst, size);
   before_device_access(src, size);
+  // By whatever name the program has for its own memory: what reads from there has to be put in order.
+  auto* host = reinterpret_cast<void*>(src);
+  if (is_shared_host(host, size) && !is_shared_host(reinterpret_cast<void*>(dst), size))
+    return remote::nm_copy_host(dst, src, size, stream, 1);
   return remote::cuMemcpyDtoDAsync_v2(dst, src, size, stream);
 }
 

@@ -126,7 +126,9 @@ CUresult allocate_for_launch(uint64_t exec) {
 }  // namespace
 
 CopySlots::CopySlots(const CUDA_MEMCPY3D_PEER& copy) {
-  auto needs = [](CUmemorytype type, const Box& b) { return type == CU_MEMORYTYPE_HOST && !is_shared_host(b.base, extent(b)); };
+  auto needs = [](CUmemorytype type, const Box& b) {
+    return type == CU_MEMORYTYPE_HOST && !is_shared_host(b.base, extent(b));
+  };
   if (needs(copy.srcMemoryType, source_box(copy))) src_ = add_slot(copy, true);
   if (needs(copy.dstMemoryType, destination_box(copy))) dst_ = add_slot(copy, false);
 }
@@ -134,6 +136,11 @@ CopySlots::CopySlots(const CUDA_MEMCPY3D_PEER& copy) {
 CopySlots::~CopySlots() {
   if (src_) drop_graph_slot(src_, 1);
   if (dst_) drop_graph_slot(dst_, 1);
+}
+
+bool have_graph_slots(const void* first, uint64_t size) {
+  std::lock_guard lock(g_mutex);
+  return slots().touch(first, size);
 }
 
 CUresult capture_copy(const CUDA_MEMCPY3D_PEER& copy, CUstream stream) {
@@ -243,7 +250,8 @@ CUresult launch_graph(CUgraphExec exec, CUstream stream) {
   return e;
 }
 
-bool receive_graph_output(uint64_t id, uint64_t version, uint64_t size, const std::function<bool(void*, uint64_t)>& read) {
+bool receive_graph_output(uint64_t id, uint64_t version, uint64_t size,
+                          const std::function<bool(void*, uint64_t)>& read) {
   if (!size || size != graph_slot_size(id)) return false;
   std::vector<uint8_t> bytes(size);
   if (!read(bytes.data(), size)) return false;

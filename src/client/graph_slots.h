@@ -32,6 +32,9 @@ class CopySlots {
   uint64_t src_ = 0, dst_ = 0;
 };
 
+// True if copies of graphs take these bytes to the server and back by themselves.
+bool have_graph_slots(const void* first, uint64_t size);
+
 // A copy into a captured stream.
 CUresult capture_copy(const CUDA_MEMCPY3D_PEER& copy, CUstream stream);
 

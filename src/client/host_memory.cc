@@ -22,6 +22,7 @@
 #include "client/client.h"
 #include "client/context.h"
 #include "client/memory.h"
+#include "client/moved_pages.h"
 #include "remote.h"
 
 namespace nm::client {
@@ -36,18 +37,6 @@ constexpr unsigned kHostFlags = CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVIC
 
 std::atomic<uint64_t> g_next{kArena};
 uint64_t round_up(uint64_t size, uint64_t to) { return (size + to - 1) / to * to; }
-
-CUresult remote_host_share(uint64_t address, uint64_t size, unsigned flags, bool managed, int fd, CUdeviceptr* device_pointer) {
-  Call call(op::nm_host_share);
-  call.args().u64(address);
-  call.args().u64(size);
-  call.args().u64(flags);
-  call.args().u64(managed);
-  call.pass_fd(fd);
-  if (CUresult e = call.wait()) return e;
-  *device_pointer = call.reply().u64();
-  return call.reply().bad() ? call.malformed() : CUDA_SUCCESS;
-}
 
 // Said once: a program that tries again would say it again and again.
 CUresult say_no_room(uint64_t size) {
@@ -88,7 +77,7 @@ CUresult allocate(void** out, size_t size, unsigned flags, bool managed) {
       continue;
     }
     CUdeviceptr device_pointer = 0;
-    CUresult result = share ? remote_host_share(at, length, flags, managed, memory.get(), &device_pointer)
+    CUresult result = share ? share_host_memory(at, length, 0, flags, managed, memory.get(), &device_pointer)
                             : remote::nm_host_mirror(at, length, flags, managed, &device_pointer);
     if (result != CUDA_SUCCESS || device_pointer != at) {
       if (result == CUDA_SUCCESS) remote::nm_host_release(at);
@@ -115,6 +104,20 @@ CUresult allocate(void** out, size_t size, unsigned flags, bool managed) {
 
 }  // namespace
 
+CUresult share_host_memory(uint64_t address, uint64_t size, uint64_t offset, unsigned flags, bool managed, int fd,
+                           CUdeviceptr* device_pointer) {
+  Call call(op::nm_host_share);
+  call.args().u64(address);
+  call.args().u64(size);
+  call.args().u64(flags);
+  call.args().u64(managed);
+  call.args().u64(offset);
+  call.pass_fd(fd);
+  if (CUresult e = call.wait()) return e;
+  *device_pointer = call.reply().u64();
+  return call.reply().bad() ? call.malformed() : CUDA_SUCCESS;
+}
+
 CUresult allocate_host_memory(void** out, size_t size) { return allocate(out, size, CU_MEMHOSTALLOC_PORTABLE, false); }
 
 CUresult free_host_memory(uint64_t base) {
@@ -122,11 +125,14 @@ CUresult free_host_memory(uint64_t base) {
   if (!range || range->base != base || (range->kind != MemoryKind::shared && range->kind != MemoryKind::mirrored)) {
     return CUDA_ERROR_INVALID_VALUE;
   }
-  // Waits for the device, as in CUDA: nothing may write to these pages once they are somebody else's.
-  CUresult result = remote::nm_host_release(base);
+  // Pages that are shared were named to the worker by where they begin. It waits for the device, as in CUDA: nothing may
+  // write to these pages once they are somebody else's.
+  const uint64_t first = range->kind == MemoryKind::shared ? base & ~(kPage - 1) : base;
+  CUresult result = remote::nm_host_release(first);
   drop_mirror(base);
   remove_memory(base);
   if (!range->registered) munmap(reinterpret_cast<void*>(base), round_up(range->size, kPage));
+  else if (range->kind == MemoryKind::shared) give_back_pages(first);
   return result;
 }
 
@@ -178,39 +184,6 @@ NM_EXPORT CUresult cuMemHostGetFlags(unsigned* flags, void* p) {
   *flags = range->flags | CU_MEMHOSTALLOC_DEVICEMAP;  // with unified addressing all pinned memory is mapped
   count_local();
   return CUDA_SUCCESS;
-}
-
-NM_EXPORT CUresult cuMemHostRegister_v2(void* p, size_t size, unsigned flags) {
-  if (CUresult e = enter()) return e;
-  constexpr unsigned kKnown = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP | CU_MEMHOSTREGISTER_READ_ONLY;
-  if (!p || !size || flags & ~(kKnown | CU_MEMHOSTREGISTER_IOMEMORY)) return CUDA_ERROR_INVALID_VALUE;
-  if (flags & CU_MEMHOSTREGISTER_IOMEMORY) return not_supported("cuMemHostRegister of I/O memory");
-  if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;
-  auto address = reinterpret_cast<uint64_t>(p);
-  if (find_memory(address) || find_memory(address + size - 1)) return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
-  CUdeviceptr device_pointer;
-  if (CUresult e = remote::nm_host_mirror(address, size, flags, 0, &device_pointer)) return e;
-  MemoryRange range;
-  range.base = address;
-  range.size = size;
-  range.kind = MemoryKind::mirrored;
-  range.context = current_context();
-  range.device_pointer = device_pointer;
-  range.flags = flags;
-  range.registered = true;
-  add_memory(range);
-  add_mirror(range, false);
-  return CUDA_SUCCESS;
-}
-
-NM_EXPORT CUresult cuMemHostRegister(void* p, size_t size, unsigned flags) { return cuMemHostRegister_v2(p, size, flags); }
-
-NM_EXPORT CUresult cuMemHostUnregister(void* p) {
-  if (CUresult e = enter()) return e;
-  auto range = find_memory(reinterpret_cast<uint64_t>(p));
-  if (!range || !range->registered) return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
-  if (CUresult e = after_synchronise()) return e;
-  return free_host_memory(range->base);
 }
 
 }  // extern "C"

@@ -16,4 +16,9 @@ namespace nm::client {
 CUresult allocate_host_memory(void** out, size_t size);
 CUresult free_host_memory(uint64_t base);
 
+// Whole pages that lie in a file here, from `offset` on: the worker maps them at the same address, registers them and
+// says where the device sees them. ALREADY_MAPPED: it has something else there.
+CUresult share_host_memory(uint64_t address, uint64_t size, uint64_t offset, unsigned flags, bool managed, int fd,
+                           CUdeviceptr* device_pointer);
+
 }  // namespace nm::client

@@ -52,6 +52,14 @@ uint64_t HostSlots::find_shared(const CUDA_MEMCPY3D_PEER& copy, const Box& b, bo
   return found;
 }
 
+bool HostSlots::touch(const void* first, uint64_t size) const {
+  const auto at = reinterpret_cast<uint64_t>(first);
+  return std::any_of(slots_.begin(), slots_.end(), [&](const auto& s) {
+    const auto base = reinterpret_cast<uint64_t>(s.second.box.base);
+    return base < at + size && at < base + extent(s.second.box);
+  });
+}
+
 uint64_t HostSlots::add(const CUDA_MEMCPY3D_PEER& copy, bool source, uint64_t context) {
   Box b = source ? source_box(copy) : destination_box(copy);
   uint64_t id = find_shared(copy, b, source, context);

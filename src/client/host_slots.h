@@ -33,6 +33,8 @@ class HostSlots {
   uint64_t size(uint64_t slot) const;
   // Null: no such slot.
   const Box* box(uint64_t slot) const;
+  // True if some slot's memory reaches into these bytes.
+  bool touch(const void* first, uint64_t size) const;
   bool is_source(uint64_t slot) const;
   bool is_destination(uint64_t slot) const;
   // Writes what the program once named back into one end of a descriptor; false: no such slot.

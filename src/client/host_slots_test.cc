@@ -27,6 +27,17 @@ class HostSlotsTest : public ::testing::Test {
   HostSlots slots_;
 };
 
+TEST_F(HostSlotsTest, ItIsKnownWhichBytesTheyTouch) {
+  EXPECT_FALSE(slots_.touch(memory_.data(), memory_.size()));
+  uint64_t slot = add(whole(), true);
+  EXPECT_TRUE(slots_.touch(memory_.data() + 23, 100));
+  EXPECT_TRUE(slots_.touch(memory_.data() - 1, 2));
+  EXPECT_FALSE(slots_.touch(memory_.data() - 2, 2));
+  EXPECT_FALSE(slots_.touch(memory_.data() + 24, 100));
+  slots_.drop(slot, 1);
+  EXPECT_FALSE(slots_.touch(memory_.data(), memory_.size()));
+}
+
 TEST_F(HostSlotsTest, OnlyWhatChangedGoesWithALaunch) {
   uint64_t slot = add(whole(), true);
   EXPECT_EQ(24u, slots_.size(slot));

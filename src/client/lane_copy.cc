@@ -2,12 +2,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <algorithm>
 #include <atomic>
 #include <deque>
 #include <map>
 #include <mutex>
+#include <new>
 #include <vector>
 
 #include "client/call.h"
@@ -26,6 +28,9 @@ constexpr size_t kRequestsAhead = 4;
 // Pushes on their way for which the server has memory ready. One that is held up must not hold up the program.
 constexpr size_t kPushesAhead = 6;
 constexpr int64_t kPatienceUs = 20'000;
+constexpr size_t kPiece = 128 << 10;  // as lanes cut what is as small
+// The end of a copy from pageable memory: at most so much, and so many of them on their way at once.
+constexpr size_t kMostOfTail = 512 << 10, kTails = 8;
 constexpr unsigned kDefaultLanes = 4;
 
 struct Push {
@@ -126,6 +131,31 @@ void let_pushes_come(wire::Lanes& l) {
   }
 }
 
+// Memory for the ends of copies. Null: all of it is on its way.
+class Tails {
+ public:
+  char* take() {
+    std::lock_guard lock(mutex_);
+    if (free_.empty()) return made_ < kTails && ++made_ ? new (std::nothrow) char[kMostOfTail] : nullptr;
+    char* tail = free_.back();
+    free_.pop_back();
+    return tail;
+  }
+  void give_back(char* tail) {
+    std::lock_guard lock(mutex_);
+    free_.push_back(tail);
+  }
+  static Tails& get() {
+    static auto* all = new Tails;
+    return *all;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<char*> free_;
+  size_t made_ = 0;
+};
+
 }  // namespace
 
 bool can_use_lanes() {
@@ -149,7 +179,17 @@ CUresult lane_copy_in(CUdeviceptr dst, const void* src, size_t size, CUstream st
       l.send(transfer, 0, src, size, {});
       return CUDA_SUCCESS;
     }
-    l.send(transfer, 0, src, size, [&sent] { sent = true; });
+    // The program may go on when its bytes are taken. Those that come last are copied while the others are sent, so
+    // that the lanes have something to do until its next copy comes. A thread copies a third in the time in which four
+    // lanes send the rest.
+    const size_t end = std::min(size * 3 / 8, kMostOfTail) & ~(kPiece - 1);
+    char* const tail = end ? Tails::get().take() : nullptr;
+    const size_t head = tail ? size - end : size;
+    l.send(transfer, 0, src, head, [&sent] { sent = true; });
+    if (tail) {
+      memcpy(tail, static_cast<const char*>(src) + head, end);
+      l.send(transfer, head, tail, end, [tail] { Tails::get().give_back(tail); });
+    }
   }
   return l.help_until(sent) ? CUDA_SUCCESS : lost();
 }

@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "client/own_threads.h"
+
 namespace nm::client {
 namespace {
 
@@ -47,7 +49,9 @@ CopyHelpers::CopyHelpers(unsigned threads) : pid_(getpid()) {
   pthread_sigmask(SIG_SETMASK, &every, &before);
   for (unsigned i = 0; i < threads; i++) {
     pthread_t thread;
-    if (pthread_create(&thread, nullptr, entry, this) == 0) pthread_detach(thread);
+    if (pthread_create(&thread, nullptr, entry, this) != 0) continue;
+    pthread_detach(thread);
+    g_own_threads++;
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }

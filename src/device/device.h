@@ -39,7 +39,8 @@ struct Info {
   uint64_t memory_bytes = 0;
   uint64_t l2_bytes = 0;
   uint64_t max_allocation_bytes = 0;
-  size_t shared_bytes = 0;  // a block's, without asking for more
+  size_t shared_bytes = 0;       // a block's, without asking for more
+  size_t most_shared_bytes = 0;  // a block's, by launch_shared; CUDA only
   int multiprocessors = 0;
   int clock_mhz = 0;
   int max_threads = 0;                       // a block's

@@ -1,6 +1,7 @@
 // How a handler ends.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "cuda_abi.h"
@@ -21,11 +22,16 @@ inline constexpr CUresult kDeferred = static_cast<CUresult>(-1);
 
 inline constexpr uint64_t kMaxElements = 1 << 20;  // of any array that a client asks for
 
-using Handler = Outcome (*)(Session&, wire::Reader& in, wire::Writer& out, CUresult* result);
+struct Operation {
+  Outcome (*handle)(Session&, wire::Reader in, wire::Writer& out, CUresult* result) = nullptr;
+  bool needs_reply = false;  // false: it may be posted
+};
+extern const Operation kOperations[];
+extern const size_t kOperationCount;
 
 // Null: no such operation.
-Handler handler_of(uint16_t op);
-// False: posted, so a reply would be a mistake.
-bool needs_reply(uint16_t op);
+inline const Operation* operation_of(uint16_t op) {
+  return op < kOperationCount && kOperations[op].handle ? &kOperations[op] : nullptr;
+}
 
 }  // namespace nm::server

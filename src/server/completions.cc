@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace nm::server {
@@ -33,10 +34,13 @@ void Completions::recycle(Waiting& w) {
   w.events.clear();
 }
 
-CUresult Completions::after(CUcontext context, CUstream stream, Done done) {
+CUresult Completions::after(CUcontext context, CUstream stream, Done done, Brings brings) {
   CUevent event;
   if (CUresult e = record(context, stream, &event)) return e;
-  waiting_.push_back({context, {event}, true, std::move(done), {}});
+  Waiting w{context, {event}, true, std::move(done), {}};
+  w.brings = brings;
+  w.behind = stream;
+  waiting_.push_back(std::move(w));
   return CUDA_SUCCESS;
 }
 
@@ -51,12 +55,15 @@ CUresult Completions::after_all(CUcontext context, const std::vector<CUstream>& 
     }
     w.events.push_back(event);
   }
+  w.brings = Brings::news;
   waiting_.push_back(std::move(w));
   return CUDA_SUCCESS;
 }
 
-void Completions::when_idle(CUcontext context, std::vector<CUstream> streams, Done done) {
-  waiting_.push_back({context, {}, true, std::move(done), std::move(streams), false});
+void Completions::when_idle(CUcontext context, std::vector<CUstream> streams, Done done, Brings brings) {
+  Waiting w{context, {}, true, std::move(done), std::move(streams), false};
+  w.brings = brings;
+  waiting_.push_back(std::move(w));
   unsettled_ = true;
 }
 
@@ -95,35 +102,70 @@ CUresult Completions::ask_driver(Waiting& w) {
 }
 
 CUresult Completions::after_event(CUcontext context, CUevent event, Done done) {
-  waiting_.push_back({context, {event}, false, std::move(done), {}});
+  Waiting w{context, {event}, false, std::move(done), {}};
+  w.brings = Brings::news;
+  waiting_.push_back(std::move(w));
   return CUDA_SUCCESS;
 }
 
+CUresult Completions::occupy(CUcontext context, CUstream stream, bool waits) {
+  CUevent event;
+  if (CUresult e = record(context, stream, &event)) return e;
+  const CUresult result = waits ? driver_.cuStreamWaitEvent(stream, event, 0) : CUDA_SUCCESS;
+  spare_[context].push_back(event);  // a wait is for what was recorded when it was asked for
+  return result;
+}
+
+void Completions::retire(CUstream stream) {
+  for (Waiting& w : waiting_) {
+    if (w.behind == stream) w.behind.reset();
+  }
+}
+
+bool Completions::is_held(const Waiting& w) const {
+  return w.behind && std::find(held_.begin(), held_.end(), std::pair(w.context, *w.behind)) != held_.end();
+}
+
 bool Completions::progress() {
-  // Newest first: what came before something finished in its stream is then seen as finished, too, and told first.
+  // In a stream nothing is over before what came before it, so only the oldest is asked. Streams wait for one another,
+  // too: something that is over may come after something that was not when it was asked. All are asked again until none
+  // has more to say, so that what came first is told first.
+  bool any = false;
+  for (bool more = true; more;) {
+    more = false;
+    held_.clear();
+    for (Waiting& w : waiting_) {
+      if (w.result != CUDA_ERROR_NOT_READY || is_held(w)) continue;
+      enter_(w.context);
+      if ((w.result = ask(w)) != CUDA_ERROR_NOT_READY)
+        any = more = true;
+      else if (w.behind)
+        held_.emplace_back(w.context, *w.behind);
+    }
+  }
+  if (!any) return false;
   struct Finished {
     Done done;
     CUresult result;
     bool settled;
+    Brings brings;
   };
   std::vector<Finished> finished;
-  for (size_t i = waiting_.size(); i-- > 0;) {
-    Waiting& w = waiting_[i];
-    enter_(w.context);
-    CUresult result = ask(w);
-    if (result == CUDA_ERROR_NOT_READY) continue;
-    finished.push_back({std::move(w.done), result, w.settled});
-    waiting_.erase(waiting_.begin() + static_cast<long>(i));
-  }
+  std::erase_if(waiting_, [&](Waiting& w) {
+    if (w.result == CUDA_ERROR_NOT_READY) return false;
+    finished.push_back({std::move(w.done), w.result, w.settled, w.brings});
+    return true;
+  });
   // `done` may hand work to the driver or arrange for something new, and may ask for progress itself.
-  if (!finished.empty()) settle();
-  for (auto it = finished.rbegin(); it != finished.rend(); ++it) {
+  settle();
+  std::stable_partition(finished.begin(), finished.end(), [](const Finished& f) { return f.brings == Brings::bytes; });
+  for (Finished& f : finished) {
     // With others behind it, `done` may not be the first to hand something to the driver.
-    idle_ = !it->settled && finished.size() == 1;
-    it->done(it->result);
+    idle_ = !f.settled && finished.size() == 1;
+    f.done(f.result);
   }
   idle_ = false;
-  return !finished.empty();
+  return true;
 }
 
 void Completions::drain() {

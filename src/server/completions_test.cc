@@ -21,7 +21,7 @@ struct World {
   std::map<CUevent, CUstream> behind;
   std::set<CUstream> busy;
   CUresult record = CUDA_SUCCESS, create = CUDA_SUCCESS, query = CUDA_ERROR_NOT_READY;
-  int stream_queries = 0;
+  int stream_queries = 0, event_queries = 0;
   bool foreign = false;  // an event was used in a context that is not its own
 } g;
 
@@ -42,6 +42,7 @@ class CompletionsTest : public testing::Test {
       return CUDA_SUCCESS;
     };
     driver_.cuEventQuery = [](CUevent event) {
+      g.event_queries++;
       g.foreign |= g.made_in[event] != g.current;
       return g.busy.count(g.behind[event]) ? g.query : CUDA_SUCCESS;
     };
@@ -83,6 +84,91 @@ TEST_F(CompletionsTest, WhatFinishedIsToldInTheOrderInWhichItWasArranged) {
   EXPECT_TRUE(completions_.progress());
   EXPECT_EQ(told_, "2 1 3 ");
   EXPECT_TRUE(completions_.empty());
+}
+
+TEST_F(CompletionsTest, AStreamIsAskedOnceHoweverMuchWaitsInIt) {
+  g.current = kOne;
+  g.busy = {kA, kB};
+  for (int i = 0; i < 20; i++) ASSERT_EQ(completions_.after(kOne, i % 2 ? kA : kB, note("x")), CUDA_SUCCESS);
+  EXPECT_FALSE(completions_.progress());
+  EXPECT_EQ(g.event_queries, 2);
+}
+
+TEST_F(CompletionsTest, WhatAFinishedOneWaitedForIsToldBeforeIt) {
+  g.current = kOne;
+  g.busy = {kA, kB};
+  ASSERT_EQ(completions_.after(kOne, kA, note("1")), CUDA_SUCCESS);
+  ASSERT_EQ(completions_.after(kOne, kB, note("2")), CUDA_SUCCESS);
+  // Both finish between the question to the first stream and the one to the second, which waited for it.
+  driver_.cuEventQuery = [](CUevent event) {
+    if (g.event_queries++ == 0) return CUDA_ERROR_NOT_READY;
+    g.busy = {};
+    return g.made_in.count(event) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  };
+  EXPECT_TRUE(completions_.progress());
+  EXPECT_EQ(told_, "1 2 ");
+}
+
+TEST_F(CompletionsTest, WhatWaitsInADestroyedStreamHoldsUpNothingInItsSuccessor) {
+  g.current = kOne;
+  ASSERT_EQ(completions_.after(kOne, kA, note("old")), CUDA_SUCCESS);
+  completions_.retire(kA);
+  ASSERT_EQ(completions_.after(kOne, kA, note("new")), CUDA_SUCCESS);
+  driver_.cuEventQuery = [](CUevent event) {
+    return event == g.made_in.begin()->first ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS;
+  };
+  EXPECT_TRUE(completions_.progress());
+  EXPECT_EQ(told_, "new ");
+}
+
+// A stream may wait for a word that another one's later work writes.
+TEST_F(CompletionsTest, BytesAreSentBeforeNewsOfWhatWaitedForThem) {
+  g.current = kOne;
+  g.busy = {kA, kB};
+  ASSERT_EQ(completions_.after(kOne, kA, note("news"), Completions::Brings::news), CUDA_SUCCESS);
+  ASSERT_EQ(completions_.after(kOne, kB, note("bytes")), CUDA_SUCCESS);
+  // The newer one finishes when it has been asked, and lets the older one finish.
+  driver_.cuEventQuery = [](CUevent event) {
+    const bool busy = g.busy.count(g.behind[event]);
+    if (g.behind[event] == kB) g.busy = {};
+    return busy ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS;
+  };
+  EXPECT_TRUE(drains());
+  EXPECT_EQ(told_, "bytes news ");
+}
+
+TEST_F(CompletionsTest, BytesKeepTheirOrderHoweverTheyAreFound) {
+  g.current = kOne;
+  g.busy = {kA, kB};
+  for (const char* name : {"1", "2", "3", "4"})
+    ASSERT_EQ(completions_.after(kOne, name[0] % 2 ? kA : kB, note(name)), CUDA_SUCCESS);
+  completions_.when_idle(kOne, {kA}, note("news"), Completions::Brings::news);
+  ASSERT_EQ(completions_.after(kOne, kB, note("5")), CUDA_SUCCESS);
+  g.busy = {};
+  EXPECT_TRUE(drains());
+  EXPECT_EQ(told_, "1 2 3 4 5 news ");
+}
+
+TEST_F(CompletionsTest, AnOccupiedStreamHasAnEventThatNobodyAsksFor) {
+  static std::vector<std::pair<CUstream, CUevent>> waits;
+  waits.clear();
+  driver_.cuStreamWaitEvent = [](CUstream stream, CUevent event, unsigned) {
+    waits.emplace_back(stream, event);
+    return CUDA_SUCCESS;
+  };
+  g.current = kOne;
+  ASSERT_EQ(completions_.occupy(kOne, kA, false), CUDA_SUCCESS);
+  EXPECT_TRUE(waits.empty());
+  ASSERT_EQ(g.behind.size(), 1u);
+  const CUevent event = g.behind.begin()->first;
+  EXPECT_EQ(g.behind[event], kA);
+  ASSERT_EQ(completions_.occupy(kOne, kB, true), CUDA_SUCCESS);
+  EXPECT_EQ(g.behind[event], kB);  // the same event again
+  EXPECT_EQ(waits, (std::vector<std::pair<CUstream, CUevent>>{{kB, event}}));
+  EXPECT_TRUE(completions_.empty());
+  g.record = CUDA_ERROR_INVALID_HANDLE;
+  EXPECT_EQ(completions_.occupy(kOne, kA, true), CUDA_ERROR_INVALID_HANDLE);
+  EXPECT_EQ(waits.size(), 1u);
 }
 
 TEST_F(CompletionsTest, EventsAreUsedAgain) {

@@ -8,12 +8,18 @@ namespace nm::server {
 namespace {
 
 constexpr size_t kBuffer = 2 * wire::kMaxRecord;  // bytes received and not yet consumed
-constexpr size_t kAtOnce = 64 << 10;  // read ahead of the handlers, while it is still in the nearest cache
+// Read ahead of the handlers. Where that costs no system call a little at a time: a ring has the next bytes brought
+// here meanwhile, and the driver needs the cache, too.
+constexpr size_t kAtOnce = 64 << 10, kAtOnceFromRing = 1 << 10;
+constexpr size_t kCheapToMove = 512;
 constexpr uint64_t kMaxQueued = 8ull << 30;  // replies that nobody reads
 
 }  // namespace
 
-Connection::Connection(std::unique_ptr<wire::Stream> stream) : stream_(std::move(stream)), in_(new uint8_t[kBuffer]) {}
+Connection::Connection(std::unique_ptr<wire::Stream> stream)
+    : stream_(std::move(stream)),
+      at_once_(stream_->writes_directly() ? kAtOnceFromRing : kAtOnce),
+      in_(new uint8_t[kBuffer]) {}
 
 bool Connection::receive(void* to, uint64_t capacity, bool block, uint64_t* got) {
   *got = 0;
@@ -34,33 +40,37 @@ bool Connection::receive(void* to, uint64_t capacity, bool block, uint64_t* got)
   }
 }
 
-// Makes at least `needed` bytes contiguous in the buffer if they have arrived; false only at the end of the stream.
+// Makes at least `needed` bytes, of which some are missing, contiguous in the buffer if they have arrived; false only
+// at the end of the stream.
 bool Connection::fill(uint64_t needed) {
-  if (end_ - at_ >= needed) return true;
-  if (at_ == end_) at_ = end_ = 0;  // the same bytes again: they are in the cache
-  if (at_ + needed > kBuffer || at_ > kBuffer / 2) {
+  // The same memory again, for it is in the cache: what is left of a record is little, mostly.
+  if (end_ - at_ <= kCheapToMove || at_ + needed > kBuffer || at_ > kBuffer / 2) {
     memmove(in_.get(), in_.get() + at_, end_ - at_);
     end_ -= at_;
     at_ = 0;
   }
   uint64_t got;
-  const size_t room = std::min<size_t>(kBuffer - end_, std::max<size_t>(needed, kAtOnce));
+  const size_t room = std::min<size_t>(kBuffer - end_, std::max<size_t>(needed, at_once_));
   if (!receive(in_.get() + end_, room, false, &got)) return false;
   end_ += got;
   return true;
 }
 
 Connection::Next Connection::next(wire::RecordHeader* header, std::span<const uint8_t>* body) {
-  if (!fill(sizeof *header)) return Next::closed;
-  if (end_ - at_ < sizeof *header) return Next::nothing;
+  if (end_ - at_ < sizeof *header) {
+    if (!fill(sizeof *header)) return Next::closed;
+    if (end_ - at_ < sizeof *header) return Next::nothing;
+  }
   memcpy(header, in_.get() + at_, sizeof *header);
   if (header->size < sizeof *header || header->size > wire::kMaxRecord || header->bulk > wire::kMaxBulk ||
       header->fds > wire::kMaxFds) {
     closed_ = true;
     return Next::closed;
   }
-  if (!fill(header->size)) return Next::closed;
-  if (end_ - at_ < header->size) return Next::nothing;
+  if (end_ - at_ < header->size) {
+    if (!fill(header->size)) return Next::closed;
+    if (end_ - at_ < header->size) return Next::nothing;
+  }
   *body = {in_.get() + at_ + sizeof *header, header->size - sizeof *header};
   at_ += header->size;
   return Next::record;

@@ -51,6 +51,7 @@ class Connection {
   void advance(uint64_t n);
 
   std::unique_ptr<wire::Stream> stream_;
+  const size_t at_once_;
   bool closed_ = false;
   std::unique_ptr<uint8_t[]> in_;  // not zeroed: most sessions never touch most of it
   size_t at_ = 0, end_ = 0;

@@ -16,6 +16,8 @@ namespace {
 
 // Up to this size the driver takes the bytes at the call and needs no staging.
 constexpr size_t kInline = 4 << 10;
+// Up to 24 KiB, as measured with driver 580; others may have another limit.
+constexpr size_t kReadAtOnce = 64 << 10;
 
 struct Parts {
   std::vector<Staging::Chunk> chunks;
@@ -76,6 +78,18 @@ CUresult pinned(Session& s, size_t size, void** out) {
 void unpin(Session& s, void* data) {
   RelaxedCapture relaxed(s.driver());
   s.staging().give_back_whole(data);
+}
+
+CUresult order_small_copy(Session& s, size_t size, CUstream stream) {
+  if (size > kReadAtOnce || !s.is_blocking(stream)) return CUDA_SUCCESS;
+  if (s.any_capture()) {
+    // A graph's copies are in order, and events of ours are none of a capture's business.
+    CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_ACTIVE;
+    if (s.driver().cuStreamIsCapturing(stream, &status) != CUDA_SUCCESS || status != CU_STREAM_CAPTURE_STATUS_NONE)
+      return CUDA_SUCCESS;
+  }
+  const bool is_legacy = !stream || stream == reinterpret_cast<CUstream>(1);
+  return s.completions().occupy(s.context(), stream, !is_legacy);
 }
 
 CUresult submit_copy3d(Session& s, const CUDA_MEMCPY3D_PEER& c, CUstream stream, bool peer) {
@@ -161,8 +175,10 @@ CUresult nm_copy_out(Session& s, args::nm_copy_out& a, outs::nm_copy_out&) {
     }
   };
   CUresult e = CUDA_SUCCESS;
-  if (s.any_capture()) e = s.completions().after(s.context(), a.stream, done);
-  else s.completions().when_idle(s.context(), {a.stream}, done);
+  if (s.any_capture())
+    e = s.completions().after(s.context(), a.stream, done);
+  else
+    s.completions().when_idle(s.context(), {a.stream}, done);
   if (e != CUDA_SUCCESS) {
     release();
     return e;
@@ -175,8 +191,9 @@ CUresult nm_copy_host(Session& s, args::nm_copy_host& a, outs::nm_copy_host&) {
   uint64_t host = a.to_device ? a.src : a.dst;
   uint8_t* here = s.host_ranges().find(host, a.size);
   if (!here) return CUDA_ERROR_INVALID_VALUE;
-  return a.to_device ? s.driver().cuMemcpyHtoDAsync_v2(a.dst, here, a.size, a.stream)
-                     : s.driver().cuMemcpyDtoHAsync_v2(here, a.src, a.size, a.stream);
+  if (!a.to_device) return s.driver().cuMemcpyDtoHAsync_v2(here, a.src, a.size, a.stream);
+  if (CUresult e = order_small_copy(s, a.size, a.stream)) return e;
+  return s.driver().cuMemcpyHtoDAsync_v2(a.dst, here, a.size, a.stream);
 }
 
 CUresult nm_stage(Session& s, args::nm_stage& a, outs::nm_stage&) {
@@ -186,14 +203,19 @@ CUresult nm_stage(Session& s, args::nm_stage& a, outs::nm_stage&) {
   uint8_t* mark = s.host_ranges().find(a.mark, sizeof(uint32_t));
   if (!here || !mark || a.mark % sizeof(uint32_t)) return CUDA_ERROR_INVALID_VALUE;
   CUresult e = CUDA_SUCCESS;
-  if (a.size && a.to_device) e = d.cuMemcpyHtoDAsync_v2(a.device, here, a.size, a.stream);
-  else if (a.size) e = d.cuMemcpyDtoHAsync_v2(here, a.device, a.size, a.stream);
+  if (a.size && a.to_device)
+    e = d.cuMemcpyHtoDAsync_v2(a.device, here, a.size, a.stream);
+  else if (a.size)
+    e = d.cuMemcpyDtoHAsync_v2(here, a.device, a.size, a.stream);
   return e == CUDA_SUCCESS ? d.cuStreamWriteValue32_v2(a.stream, reinterpret_cast<CUdeviceptr>(mark), a.value, 0) : e;
 }
 
 CUresult nm_copy3d(Session& s, args::nm_copy3d& a, outs::nm_copy3d&) {
   // A host end must be memory that the client shared, as above.
   if (!source_is_shared(s, a.copy) || !destination_is_shared(s, a.copy)) return CUDA_ERROR_INVALID_VALUE;
+  if (a.copy.WidthInBytes <= kReadAtOnce && a.copy.Height <= 1 && a.copy.Depth <= 1) {
+    if (CUresult e = order_small_copy(s, a.copy.WidthInBytes, a.stream)) return e;
+  }
   return submit_copy3d(s, a.copy, a.stream, a.peer);
 }
 
@@ -242,20 +264,22 @@ CUresult nm_copy_push(Session& s, args::nm_copy_push& a, outs::nm_copy_push&) {
   auto release = [&s, packed] { unpin(s, packed); };
   CUresult e = s.driver().cuMemcpyDtoHAsync_v2(packed, a.src, a.size, a.stream);
   if (e == CUDA_SUCCESS) {
-    e = s.completions().after(s.context(), a.stream,
-                              [&s, packed, size = a.size, address = a.address, context = s.record().context,
-                               release](CUresult result) {
-                                s.has_pushed();
-                                if (result != CUDA_SUCCESS) {
-                                  s.keep_error(context, result);
-                                  release();
-                                  return;
-                                }
-                                s.push(wire::PushKind::memory, {address}, {static_cast<uint8_t*>(packed), size}, release);
-                              });
+    e = s.completions().after(
+        s.context(), a.stream,
+        [&s, packed, size = a.size, address = a.address, context = s.record().context, release](CUresult result) {
+          s.has_pushed();
+          if (result != CUDA_SUCCESS) {
+            s.keep_error(context, result);
+            release();
+            return;
+          }
+          s.push(wire::PushKind::memory, {address}, {static_cast<uint8_t*>(packed), size}, release);
+        });
   }
-  if (e == CUDA_SUCCESS) s.expect_push();
-  else release();
+  if (e == CUDA_SUCCESS)
+    s.expect_push();
+  else
+    release();
   return e;
 }
 
@@ -270,7 +294,8 @@ CUresult nm_stream_fence(Session& s, args::nm_stream_fence& a, outs::nm_stream_f
     if (status != CU_STREAM_CAPTURE_STATUS_NONE) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   }
   auto later = s.later();
-  CUresult e = s.completions().after(s.context(), a.stream, [&s, later](CUresult result) { s.reply(later, result); });
+  CUresult e = s.completions().after(
+      s.context(), a.stream, [&s, later](CUresult result) { s.reply(later, result); }, Completions::Brings::news);
   return e == CUDA_SUCCESS ? kDeferred : e;
 }
 

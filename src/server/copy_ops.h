@@ -10,6 +10,10 @@ namespace nm::server {
 
 class Session;
 
+// A small copy from host memory that the device may write to is to see what was written there before it. To be called
+// before such a copy is handed to the driver (docs/decisions/0023).
+CUresult order_small_copy(Session& s, size_t size, CUstream stream);
+
 // One box copy in stream order; `peer`: between the contexts that the descriptor names.
 CUresult submit_copy3d(Session& s, const CUDA_MEMCPY3D_PEER& copy, CUstream stream, bool peer);
 

@@ -34,6 +34,20 @@ TEST_F(DaemonTest, KeepsWorkersWarmAndRefillsThem) {
   EXPECT_TRUE(eventually([&] { return workers().size() == 4; }));
 }
 
+// A driver that initialises would disturb the program that has just begun.
+TEST_F(DaemonTest, WhileAnotherIsWarmARefillWaits) {
+  options_.pool.warm = 2;
+  options_.pool.refill_after = Millis(60'000);
+  start();
+  ASSERT_TRUE(eventually([&] { return workers().size() == 2; }));
+  Client first(address_);
+  ASSERT_TRUE(first.open().arrived);
+  EXPECT_FALSE(eventually([&] { return workers().size() > 2; }, Millis(200)));
+  Client second(address_);
+  ASSERT_TRUE(second.open().arrived);
+  EXPECT_TRUE(eventually([&] { return workers().size() == 4; }));
+}
+
 TEST_F(DaemonTest, GivesAClientsEnvironmentToAColdWorker) {
   start();
   Client client(address_);

@@ -107,6 +107,7 @@ class DaemonTest : public testing::Test {
     options_.pool.command = {NM_FAKE_WORKER};
     options_.pool.env = {"PATH=/usr/bin:/bin"};
     options_.pool.first_back_off = Millis(20);
+    options_.pool.refill_after = Millis(20);
   }
   ~DaemonTest() override {
     if (pid_ > 0) {

@@ -86,20 +86,35 @@ CUresult nm_primary_retain(Session& s, args::nm_primary_retain& a, outs::nm_prim
   return s.tables().context.bind(a.handle, context) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
+namespace {
+
+// Work under way may use memory that goes with the context, so that goes last.
+template <typename F>
+CUresult destroy(Session& s, CUcontext context, const F& by_driver) {
+  if (context) s.leave(context);
+  CUresult result = by_driver();
+  if (context) s.host_ranges().forget(context);
+  return result;
+}
+
+CUcontext primary_context(Session& s, CUdevice device) {
+  auto it = s.primary_contexts().find(device);
+  return it == s.primary_contexts().end() ? nullptr : it->second;
+}
+
+}  // namespace
+
 CUresult cuDevicePrimaryCtxRelease_v2(Session& s, args::cuDevicePrimaryCtxRelease_v2& a, outs::cuDevicePrimaryCtxRelease_v2&) {
   // The client counts its own uses; this is the last one.
-  if (auto it = s.primary_contexts().find(a.dev); it != s.primary_contexts().end()) s.leave(it->second);
-  return s.driver().cuDevicePrimaryCtxRelease_v2(a.dev);
+  return destroy(s, primary_context(s, a.dev), [&] { return s.driver().cuDevicePrimaryCtxRelease_v2(a.dev); });
 }
 
 CUresult cuDevicePrimaryCtxReset_v2(Session& s, args::cuDevicePrimaryCtxReset_v2& a, outs::cuDevicePrimaryCtxReset_v2&) {
-  if (auto it = s.primary_contexts().find(a.dev); it != s.primary_contexts().end()) s.leave(it->second);
-  return s.driver().cuDevicePrimaryCtxReset_v2(a.dev);
+  return destroy(s, primary_context(s, a.dev), [&] { return s.driver().cuDevicePrimaryCtxReset_v2(a.dev); });
 }
 
 CUresult cuCtxDestroy_v2(Session& s, args::cuCtxDestroy_v2& a, outs::cuCtxDestroy_v2&) {
-  s.leave(a.ctx);
-  return s.driver().cuCtxDestroy_v2(a.ctx);
+  return destroy(s, a.ctx, [&] { return s.driver().cuCtxDestroy_v2(a.ctx); });
 }
 
 CUresult nm_context_create(Session& s, args::nm_context_create& a, outs::nm_context_create& o) {

@@ -5,7 +5,7 @@
 namespace nm::server::hand {
 
 CUresult nm_host_share(Session& s, args::nm_host_share& a, outs::nm_host_share& o) {
-  return s.host_ranges().share(a.address, a.size, s.connection().take_fd(), s.context(), &o.device_pointer);
+  return s.host_ranges().share(a.address, a.size, a.offset, s.connection().take_fd(), s.context(), &o.device_pointer);
 }
 
 CUresult nm_host_mirror(Session& s, args::nm_host_mirror& a, outs::nm_host_mirror& o) {

@@ -24,19 +24,20 @@ HostRanges::~HostRanges() {
   for (auto& [address, range] : ranges_) munmap(range.here, range.mapped);
 }
 
-CUresult HostRanges::share(uint64_t address, uint64_t size, Fd memory, CUcontext context,
+CUresult HostRanges::share(uint64_t address, uint64_t size, uint64_t offset, Fd memory, CUcontext context,
                            CUdeviceptr* device_pointer) {
-  if (!memory || address % kPage || !within(address, size) || ranges_.count(address)) {
+  if (!memory || address % kPage || offset % kPage || !within(address, size) || ranges_.count(address)) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   // A file shorter than announced would fault in the middle of a copy.
   struct stat st;
-  if (fstat(memory.get(), &st) != 0 || st.st_size < 0 || static_cast<uint64_t>(st.st_size) < round_up(size)) {
+  if (fstat(memory.get(), &st) != 0 || st.st_size < 0 || static_cast<uint64_t>(st.st_size) < round_up(size) ||
+      static_cast<uint64_t>(st.st_size) - round_up(size) < offset) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   uint64_t mapped = round_up(size);
   void* at = mmap(reinterpret_cast<void*>(address), mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
-                  memory.get(), 0);
+                  memory.get(), static_cast<off_t>(offset));
   if (at == MAP_FAILED) return errno == EEXIST ? CUDA_ERROR_ALREADY_MAPPED : CUDA_ERROR_OUT_OF_MEMORY;
   if (at != reinterpret_cast<void*>(address)) {
     munmap(at, mapped);
@@ -94,6 +95,7 @@ void HostRanges::forget(CUcontext context) {
       ++it;
       continue;
     }
+    // The driver has forgotten it with its context; if the context would not go, it has to here.
     driver_.cuMemHostUnregister(it->second.here);
     munmap(it->second.here, it->second.mapped);
     total_ -= it->second.size;

@@ -16,12 +16,14 @@ class HostRanges {
   HostRanges(const HostRanges&) = delete;
   ~HostRanges();
 
-  // Maps `memory` at exactly `address` and registers it. ALREADY_MAPPED: the address is taken here.
-  CUresult share(uint64_t address, uint64_t size, Fd memory, CUcontext context, CUdeviceptr* device_pointer);
+  // Maps `memory`, from `offset` on, at exactly `address` and registers it. ALREADY_MAPPED: the address is taken here.
+  CUresult share(uint64_t address, uint64_t size, uint64_t offset, Fd memory, CUcontext context,
+                 CUdeviceptr* device_pointer);
   // A copy of the worker's own: at `address` if `exact`, else wherever there is room.
   CUresult mirror(uint64_t address, uint64_t size, bool exact, CUcontext context, CUdeviceptr* device_pointer);
   CUresult release(uint64_t address);
-  // The context in which they were registered is going, and with it, as in CUDA, the memory.
+  // The context in which they were registered is gone, and with it, as in CUDA, the memory. Not before: until then the
+  // device may be at work on it.
   void forget(CUcontext context);
 
   // This process's view of [address, address + size) of the client; null if that is not all shared or mirrored.

@@ -92,12 +92,13 @@ CUresult take_memory(Session& s, uint64_t size, std::vector<std::shared_ptr<Memo
   return CUDA_SUCCESS;
 }
 
-std::vector<Piece> pieces_of(const std::vector<std::shared_ptr<Memory>>& memory, uint64_t size) {
+// Each piece costs the device's queue a copy and an event. Where nobody waits, other copies keep the lanes busy.
+std::vector<Piece> pieces_of(const std::vector<std::shared_ptr<Memory>>& memory, uint64_t size, bool is_awaited) {
   std::vector<Piece> out;
   uint64_t at = 0;
   for (auto& m : memory) {
     for (size_t in = 0; in < m->chunk.size && at < size;) {
-      const size_t most = at < 4 * kSmallPiece ? kSmallPiece : Staging::kChunk;
+      const size_t most = is_awaited && at < 4 * kSmallPiece ? kSmallPiece : Staging::kChunk;
       const size_t n = std::min<uint64_t>({size - at, m->chunk.size - in, most});
       out.push_back({at, m->chunk.data + in, n, m});
       m->unsent++;
@@ -124,7 +125,7 @@ CUresult start(Session& s, uint64_t transfer, CUdeviceptr src, uint64_t size, CU
     done(out->result);
   };
   CUresult result = CUDA_SUCCESS;
-  for (const auto pieces = pieces_of(memory, size); const Piece& piece : pieces) {
+  for (const auto pieces = pieces_of(memory, size, is_awaited); const Piece& piece : pieces) {
     auto is_there = [&s, out, piece, finish](CUresult r) {
       if (r != CUDA_SUCCESS && out->result == CUDA_SUCCESS) out->result = r;
       s.lanes().send(out->transfer, piece.at, piece.data, piece.size,

@@ -10,8 +10,6 @@ namespace {
 
 enum Form : uint32_t { kPlain = 0, kExtended = 1, kCooperative = 2 };
 enum HostForm : uint32_t { kLaunched = 0, kCallback = 1 };
-void* const kPointer = reinterpret_cast<void*>(1);  // CU_LAUNCH_PARAM_BUFFER_POINTER
-void* const kSize = reinterpret_cast<void*>(2);     // CU_LAUNCH_PARAM_BUFFER_SIZE
 
 }  // namespace
 
@@ -33,8 +31,10 @@ bool to_driver(Session& s, CUlaunchAttributeID id, CUlaunchAttributeValue* value
 void to_client(Session& s, CUlaunchAttributeID id, CUlaunchAttributeValue* value) {
   auto translate = [&](CUevent& e) {
     // Not one that the client has destroyed since: a new handle would lead to memory that the driver has freed.
-    if (s.tables().event.knows(e)) s.tables().event.to_virtual(&e);
-    else e = nullptr;
+    if (s.tables().event.knows(e))
+      s.tables().event.to_virtual(&e);
+    else
+      e = nullptr;
   };
   if (id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT) translate(value->programmaticEvent.event);
   if (id == CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT) translate(value->launchCompletionEvent.event);
@@ -59,11 +59,11 @@ CUresult nm_launch(Session& s, args::nm_launch& a, outs::nm_launch&) {
   const DriverTable& d = s.driver();
   size_t size = a.params.size();
   // SAFETY: the driver reads the buffer during the call and writes nothing to it.
-  void* extra[] = {kPointer, const_cast<uint8_t*>(a.params.data()), kSize, &size, nullptr};
+  void* extra[] = {kLaunchPointer, const_cast<uint8_t*>(a.params.data()), kLaunchSize, &size, nullptr};
   void** params = size ? extra : nullptr;
   if (a.form == kPlain) {
-    return d.cuLaunchKernel(a.function, a.grid_x, a.grid_y, a.grid_z, a.block_x, a.block_y, a.block_z, a.shared, a.stream,
-                            nullptr, params);
+    return d.cuLaunchKernel(a.function, a.grid_x, a.grid_y, a.grid_z, a.block_x, a.block_y, a.block_z, a.shared,
+                            a.stream, nullptr, params);
   }
   std::vector<CUlaunchAttribute> attributes;
   if (!decode_launch_attributes(s, a.attributes, &attributes)) return CUDA_ERROR_INVALID_VALUE;

@@ -10,6 +10,9 @@ namespace nm::server {
 
 class Session;
 
+inline void* const kLaunchPointer = reinterpret_cast<void*>(1);  // CU_LAUNCH_PARAM_BUFFER_POINTER
+inline void* const kLaunchSize = reinterpret_cast<void*>(2);     // CU_LAUNCH_PARAM_BUFFER_SIZE
+
 // The client's event in an attribute's value becomes the driver's. False: there is no such event.
 bool to_driver(Session& s, CUlaunchAttributeID id, CUlaunchAttributeValue* value);
 // And back; null for an event that the client has no handle of.

@@ -90,6 +90,7 @@ class Session {
   void may_print() { may_print_ = true; }
 
   StreamUse::Wait take_used_streams() { return streams_.take(current_); }
+  bool is_blocking(CUstream stream) const { return streams_.is_blocking(stream); }
   // The stream goes, the work in it does not: the next synchronisation of its context waits for that, too.
   void retire_stream(CUstream stream);
   void add_stream(CUstream stream, unsigned flags) { streams_.created(stream, current_, !(flags & CU_STREAM_NON_BLOCKING)); }
@@ -133,7 +134,8 @@ class Session {
   // The kinds whose objects die with their context.
   template <typename F>
   void each_owned_table(F&& f);
-  bool handle_one(const wire::RecordHeader& header, std::span<const uint8_t> body);
+  bool handle_one(std::span<const uint8_t> body);  // of record_
+  bool launch_quickly(std::span<const uint8_t> body);
   bool give_up_transfer(std::span<const uint8_t> body);
   void send_output();
   CUresult take_error(uint64_t context);

@@ -21,6 +21,7 @@ class SessionMeter {
     add(record.sequence ? page_.waited : page_.posted, 1);
     add(page_.bytes_in, record.size + record.bulk);
   }
+  void launched() { add(page_.kernels, 1); }
   // A record's operation has succeeded, or is under way. `body` is what came with it, `reply` what goes back.
   void done(uint16_t op, CUcontext context, std::span<const uint8_t> body, std::span<const uint8_t> reply);
   void sent(uint64_t bytes) { add(page_.bytes_out, bytes); }

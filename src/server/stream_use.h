@@ -24,6 +24,11 @@ class StreamUse {
     }
     last_entry_->used = true;
   }
+  // True unless it was made not to take part: the legacy stream has no entry, nor has one that somebody else made.
+  bool is_blocking(CUstream stream) const {
+    auto it = streams_.find(stream);
+    return it == streams_.end() || it->second.blocking;
+  }
   // The stream is going. True if there may be work in it that nothing else would be waited for.
   bool retire(CUstream stream);
   // Work of a stream that is gone, to be waited for with its context.

@@ -21,6 +21,15 @@ TEST(StreamUse, AStreamIsWaitedForOnceAfterItWasUsed) {
   EXPECT_EQ(use.take(kOne).streams, Streams{nullptr});
 }
 
+TEST(StreamUse, KnowsWhichStreamsTakePart) {
+  StreamUse use;
+  use.created(kA, kOne, false);
+  use.created(kB, kOne, true);
+  EXPECT_FALSE(use.is_blocking(kA));
+  EXPECT_TRUE(use.is_blocking(kB));
+  EXPECT_TRUE(use.is_blocking(nullptr));
+}
+
 TEST(StreamUse, AWaitForOneContextLeavesTheOthersStreamsToTheirs) {
   StreamUse use;
   use.created(kA, kOne, false);

@@ -31,10 +31,10 @@ CUresult cuStreamSynchronize(Session& s, args::cuStreamSynchronize& a, outs::cuS
     s.reply(later, synchronise_idle(s, context, stream, result));
   };
   if (!s.any_capture()) {
-    s.completions().when_idle(s.context(), {a.stream}, done);
+    s.completions().when_idle(s.context(), {a.stream}, done, Completions::Brings::news);
     return kDeferred;
   }
-  e = s.completions().after(s.context(), a.stream, done);
+  e = s.completions().after(s.context(), a.stream, done, Completions::Brings::news);
   return e == CUDA_SUCCESS ? kDeferred : e;
 }
 
@@ -62,7 +62,7 @@ CUresult cuCtxSynchronize_v2(Session& s, args::cuCtxSynchronize_v2& a, outs::cuC
   };
   StreamUse::Wait wait = s.take_used_streams();
   if (!wait.blocking && wait.events.empty()) {
-    s.completions().when_idle(s.context(), std::move(wait.streams), done);
+    s.completions().when_idle(s.context(), std::move(wait.streams), done, Completions::Brings::news);
     return kDeferred;
   }
   CUresult e = s.completions().after_all(s.context(), wait.streams, std::move(wait.events), done);

@@ -192,7 +192,8 @@ int worker_main(const WorkerOptions& options) {
   }
   if (auto stream = wire::accept_transport(std::move(connection), unix_socket)) {
     tell_transport(*stream, page);
-    Session session(driver, Connection(std::move(stream)), host_functions, lanes, page);
+    // Never destroyed: the device may still be at work, also on memory of the client's that the session maps.
+    Session& session = *new Session(driver, Connection(std::move(stream)), host_functions, lanes, page);
     if (!options.image_cache.empty()) {
       if (auto cache = ImageCache::open(options.image_cache, options.image_cache_bytes)) {
         session.keep_images(assignment.hello.token, std::move(*cache));

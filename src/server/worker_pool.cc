@@ -107,6 +107,7 @@ void WorkerPool::serve_idle() {
       const Ready ready = std::move(request->ready);
       queue_.erase(request);
       worker->state = State::busy;
+      refill_at_ = Clock::now() + options_.refill_after;
       ready(id);  // may ask, cancel and assign; workers are only ever removed in on_exit
     } else if (worker->kind != kDefaultKind || ++spare > options_.warm) {
       end(*worker, SIGTERM);
@@ -133,6 +134,10 @@ void WorkerPool::start_wanted() {
   }
   // What remains on the way is nobody's yet: it counts towards the warm ones.
   size_t warm = on_the_way[kDefaultKind] + count(State::idle, kDefaultKind);
+  if (const Millis left = time_left(refill_at_); warm > 0 && warm < options_.warm && left > Millis(0)) {
+    schedule(left);
+    return;
+  }
   while (warm < options_.warm && starting < options_.max_starting && !held_back(kDefaultKind)) {
     if (!start(kDefaultKind)) break;
     ++warm;

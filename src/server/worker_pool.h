@@ -37,6 +37,9 @@ struct PoolOptions {
   std::vector<std::string> env;      // the workers' environment, before a kind's entries
   size_t warm = 2;
   size_t max_starting = 4;
+  // A driver that initialises disturbs the one beside it, and a program's first second counts: as long as another
+  // worker is warm, the one that it took is replaced later.
+  Millis refill_after{1'000};
   Millis start_timeout{60'000};
   Millis first_back_off{250};
   Millis longest_back_off{30'000};
@@ -121,6 +124,7 @@ class WorkerPool {
   bool closed_ = false;
   Loop::TimerId pump_timer_ = 0;
   TimePoint pump_at_ = TimePoint::max();
+  TimePoint refill_at_{};  // or when none is warm
 };
 
 }  // namespace nm::server

@@ -9,6 +9,18 @@ namespace {
 
 constexpr size_t kStaged = 1 << 20;  // larger pageable sources are waited for instead of copied
 
+// A genuine driver reads what a small copy takes to the device at once if the copy's own stream has nothing to do, and
+// forgets that blocking streams wait for the legacy one, and it for them. Who asks for it gets that here, too.
+constexpr uint64_t kReadAtOnce = 24 << 10;
+bool reads_early(Driver& driver, Stream& stream, const CopyWork& copy) {
+  if (!driver.reads_early || !stream.blocking() || stream.pending()) return false;
+  if (!copy.contiguous_source() || copy.bytes() > kReadAtOnce || copy.params.srcArray) return false;
+  for (const auto& device : driver.devices) {
+    if (device->contains(reinterpret_cast<uint64_t>(copy.source()))) return false;
+  }
+  return true;
+}
+
 bool empty(const CUDA_MEMCPY3D& p) { return p.WidthInBytes == 0 || p.Height == 0 || p.Depth == 0; }
 
 // A copy whose source was read when it was asked for.
@@ -40,7 +52,7 @@ void enqueue_copy(ContextCall& c, Stream& stream, const CUDA_MEMCPY3D& params, b
     capture_work(stream, std::move(copy));  // a graph reads and writes host memory whenever it runs
     return;
   }
-  const bool take_now = copy->pageable_source() || source_now;
+  const bool take_now = copy->pageable_source() || source_now || reads_early(c.driver, stream, *copy);
   if (copy->pageable_target() || (take_now && !(copy->contiguous_source() && copy->bytes() <= kStaged))) {
     c.enqueue_and_wait(stream, std::move(copy));
     return;

@@ -46,6 +46,7 @@ CUresult Driver::init(unsigned flags) {
 Driver::Driver() {
   const char* text = std::getenv("NEARMETAL_SOFTGPU_THREADS");
   threads = std::max(1, text ? number_or(text, 0) : static_cast<int>(std::thread::hardware_concurrency()));
+  if (const char* early = std::getenv("NEARMETAL_SOFTGPU_EARLY_COPIES")) reads_early = number_or(early, 0) == 1;
   for (const Identity& identity : visible_devices(all_devices())) {
     auto device = std::make_unique<Device>(static_cast<int>(devices.size()), identity);
     device->primary = Context::make(*this, *device, true);

@@ -29,6 +29,7 @@ class Driver {
   std::vector<std::unique_ptr<Device>> devices;
   std::map<uint64_t, uint64_t> reservations;  // cuMemAddressReserve: begin -> bytes
   int threads = 1;                            // that execute one kernel
+  bool reads_early = false;                   // small copies to the device, as genuine drivers do (copy_submit.cc)
   uint64_t next_id() { return ++ids_; }
   // The captures that are going on.
   std::vector<std::shared_ptr<Capture>> captures();

@@ -52,6 +52,23 @@ class Reader {
     at_ += 8;
     return value;
   }
+  // Several at once, with one look at what is left; word() takes them out. If they are not all there, all are zero.
+  const uint8_t* words(size_t count) {
+    static constexpr uint8_t kZeros[8 * kMaxWords] = {};
+    if ((in_.size() - at_) / 8 < count) {
+      fail();
+      return kZeros;
+    }
+    const uint8_t* at = in_.data() + at_;
+    at_ += 8 * count;
+    return at;
+  }
+  static constexpr size_t kMaxWords = 32;
+  static uint64_t word(const uint8_t* words, size_t i) {
+    uint64_t value;
+    std::memcpy(&value, words + 8 * i, 8);
+    return value;
+  }
   // Bytes stay in the record's buffer. `is_null` may be null where a null array is not allowed.
   std::span<const uint8_t> bytes(bool* is_null = nullptr) {
     uint64_t size = u64();

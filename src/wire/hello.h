@@ -12,7 +12,7 @@ namespace nm::wire {
 
 inline constexpr std::array<char, 8> kMagic = {'n', 'e', 'a', 'r', 'm', 'e', 't', 'l'};
 // Raised with every change of the wire; api/abi.lock shows such a change in review.
-inline constexpr uint32_t kProtocol = 5;
+inline constexpr uint32_t kProtocol = 6;
 inline constexpr uint32_t kMaxEnv = 8192;
 inline constexpr uint32_t kMaxMessage = 4096;
 

@@ -472,13 +472,15 @@ void Lanes::send(uint64_t transfer, uint64_t offset, const void* data, uint64_t 
   job->offset = offset;
   job->data = static_cast<const char*>(data);
   job->size = size;
-  // A power of two, so that pieces end where the receiver's parts do.
-  const uint64_t share = size / std::max<size_t>(1, count());
-  job->piece = static_cast<uint32_t>(std::bit_ceil(std::clamp<uint64_t>(share, kSmallestPiece, kMaxPiece)));
   job->sent = std::move(sent);
   {
     std::lock_guard lock(out_mutex_);
     if (!ended() && size) {
+      // Where every lane has something to do, cutting it up brings nothing forward; what is needed next would more
+      // often lie behind something else on its lane. A power of two, so that pieces end where the receiver's parts do.
+      const size_t lanes = std::max<size_t>(1, count());
+      const uint64_t share = jobs_.size() < lanes ? size / lanes : size;
+      job->piece = static_cast<uint32_t>(std::bit_floor(std::clamp<uint64_t>(share, kSmallestPiece, kMaxPiece)));
       jobs_.push_back(std::move(job));
       sends_.fetch_add(1, std::memory_order_release);
       out_changed_.notify_all();

@@ -66,21 +66,27 @@ class Mapping {
 
 void ring_bell(int event) { eventfd_write(event, 1); }
 
+// So much room is worth waking a writer that has found none.
+constexpr uint64_t enough(uint64_t size) { return size / 2; }
+
 class Outgoing {
  public:
   Outgoing(Indices& indices, uint8_t* bytes, uint32_t size, int data_bell)
       : indices_(indices), bytes_(bytes), size_(size), data_bell_(data_bell) {}
 
-  // Bytes taken; -1: the other side's index is impossible.
+  // Bytes taken; -1: the other side's index is impossible. Once it was full it takes nothing until half of it is free:
+  // who is far ahead would else be woken for every few records that are read, and write to lines that are being read.
   ssize_t write(std::span<const iovec> parts) {
     size_t wanted = 0;
     for (auto& p : parts) wanted += p.iov_len;
-    if (size_ - (head_ - tail_) < wanted) {
+    if (was_full_ || size_ - (head_ - tail_) < wanted) {
       uint64_t seen = indices_.tail.load(std::memory_order_acquire);
       if (seen - tail_ > head_ - tail_) return -1;  // it went back, or beyond what there is to read
       tail_ = seen;
     }
     size_t room = size_ - (head_ - tail_), left = std::min(room, wanted), taken = left;
+    if (was_full_ && room < enough(size_)) return 0;
+    was_full_ = room < wanted;
     for (auto& p : parts) {
       size_t n = std::min(left, p.iov_len);
       put(p.iov_base, n);
@@ -100,7 +106,8 @@ class Outgoing {
   void awake() { indices_.writer_sleeps.store(0, std::memory_order_relaxed); }
   bool has_room() const {
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    return head_ - indices_.tail.load(std::memory_order_acquire) != size_;
+    const uint64_t room = size_ - (head_ - indices_.tail.load(std::memory_order_acquire));
+    return room >= (was_full_ ? enough(size_) : 1);
   }
 
  private:
@@ -117,10 +124,13 @@ class Outgoing {
   const uint64_t size_;
   int data_bell_;
   uint64_t head_ = 0, tail_ = 0;  // our own position, and the other's as last seen
+  bool was_full_ = false;
 };
 
 class Incoming {
  public:
+  static constexpr size_t kLine = 64, kAhead = 16 * kLine;  // as many as a processor fetches at once
+
   Incoming(Indices& indices, const uint8_t* bytes, uint32_t size, int room_bell)
       : indices_(indices), bytes_(bytes), size_(size), room_bell_(room_bell) {}
 
@@ -133,9 +143,16 @@ class Incoming {
     memcpy(to, bytes_ + at, first);
     if (n > first) memcpy(static_cast<uint8_t*>(to) + first, bytes_, n - first);
     tail_ += n;
+    // What comes next is in the writer's cache; it is here by the time that these bytes have been dealt with.
+    const size_t next = std::min<uint64_t>(ready - n, kAhead);
+    for (size_t i = 0; i < next; i += kLine) __builtin_prefetch(bytes_ + ((tail_ + i) & (size_ - 1)));
     indices_.tail.store(tail_, std::memory_order_release);
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (indices_.writer_sleeps.load(std::memory_order_relaxed) && indices_.writer_sleeps.exchange(0))
+    // A writer that sleeps has written what it says it has. It gets to all of its room sooner or later: who reads,
+    // reads until nothing is left.
+    if (indices_.writer_sleeps.load(std::memory_order_acquire) &&
+        size_ - (indices_.head.load(std::memory_order_relaxed) - tail_) >= enough(size_) &&
+        indices_.writer_sleeps.exchange(0))
       ring_bell(room_bell_);
     return static_cast<ssize_t>(n);
   }

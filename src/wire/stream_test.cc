@@ -169,6 +169,28 @@ TEST_P(StreamTest, AWriterWithoutRoomLearnsThatTheOtherSideIsGone) {
   leaver.join();
 }
 
+// Who is far ahead is not let in, nor woken, for every record that is read.
+TEST(Ring, OnceFullItTakesMoreWhenHalfOfItIsFree) {
+  Pair p = connect(true, true);
+  std::vector<char> much(4 << 20), some(4096);
+  iovec all{much.data(), much.size()}, one{much.data(), 1};
+  const ssize_t size = p.client->write({&all, 1});
+  ASSERT_GT(size, 0);
+  ASSERT_LT(size, static_cast<ssize_t>(much.size()));
+  ssize_t read = 0;
+  while (read + static_cast<ssize_t>(some.size()) < size / 2) {
+    read += p.server->read(some.data(), some.size());
+    ASSERT_EQ(p.client->write({&one, 1}), 0);
+  }
+  std::thread reader([&] {
+    usleep(20'000);
+    while (read < size) read += p.server->read(some.data(), some.size());
+  });
+  p.client->wait(Stream::kWritable, -1);
+  EXPECT_EQ(p.client->write({&one, 1}), 1);
+  reader.join();
+}
+
 TEST(Transport, WithoutAUnixSocketTheSocketCarriesIt) { EXPECT_FALSE(connect(false, true).client->writes_directly()); }
 
 // ---- offers that a hostile client might make ----

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What a call costs the program, counted: round trips, bytes, and the instructions that its own thread executes.
+"""What a call costs the program, counted: round trips, bytes, and the instructions that its own thread executes; and the
+instructions that a posted record costs the worker, the driver's own left out (worker.cc).
 
 usage: tests/exact/exact.py BUILD [--update] [SCENARIO...]
 
@@ -49,6 +50,17 @@ def instructions(build, env, scenario, times):
     return int(found[1])
 
 
+# valgrind counts each byte that the ring's memory is copied with as an instruction.
+def worker_instructions(build, scenario, times):
+    with tempfile.NamedTemporaryFile() as out:
+        p = subprocess.run(["valgrind", "--tool=callgrind", "--toggle-collect=nm::server::Session::run()", f"--callgrind-out-file={out.name}",
+                            build / "tests/exact/nm_exact_worker", scenario, str(times)], capture_output=True, text=True, timeout=300)
+        found = re.search(r"^summary: (\d+)", pathlib.Path(out.name).read_text(), re.M)
+    if p.returncode or not found:
+        sys.exit(f"exact: the worker's {scenario} under callgrind failed: {p.stderr[-2000:]}")
+    return int(found[1])
+
+
 def main():
     arguments = [a for a in sys.argv[1:] if a != "--update"]
     if not arguments:
@@ -87,6 +99,14 @@ def main():
         server.send_signal(signal.SIGTERM)
         server.wait(30)
         os.rmdir(folder)
+    for scenario in [] if wanted else list(expected["worker"]):
+        few, many = (worker_instructions(build, scenario, n) for n in (FEW, MANY))
+        cost, limit = round((many - few) / (MANY - FEW)), expected["worker"][scenario]
+        over = cost > limit * slack
+        print(f"{'worker: ' + scenario:24}{'':20}{cost:>14}" + (f"   MORE than expected: {limit}" if over else ""))
+        bad += over
+        if "--update" in sys.argv:
+            expected["worker"][scenario] = cost
     if "--update" in sys.argv:
         expected["compiler"] = compiler()
         EXPECTED.write_text(json.dumps(expected, indent=1) + "\n")

@@ -262,6 +262,7 @@ bool run_role(const std::string& name, int* status) {
       {"freeing", freeing},
   };
   roles.insert(roles.end(), room_roles().begin(), room_roles().end());
+  roles.insert(roles.end(), capture_roles().begin(), capture_roles().end());
   for (auto& r : roles) {
     if (name == r.name) {
       *status = r.run();

@@ -9,6 +9,7 @@ struct Role {
   int (*run)();
 };
 const std::vector<Role>& room_roles();
+const std::vector<Role>& capture_roles();
 
 // 0 and true if `name` is a role.
 bool run_role(const std::string& name, int* status);

@@ -1,5 +1,5 @@
 // Host memory of which the server has only a copy: what copies, host functions and graphs do to it keeps its order.
-// Pinned memory is such over a network, registered memory always.
+// Pinned memory is such over a network, registered memory there and where it cannot be moved.
 #include <atomic>
 #include <chrono>
 #include <cstdlib>

@@ -15,6 +15,8 @@ Gemm::Gemm(Run& run, std::string_view precision) : device_(run.device()), multip
   const bool bf16 = precision.starts_with("bf16");
   if (!run.cuda() || precision == "fp32") {
     large_ = small_ = {"ai_gemm", std::string(precision), 128, 128, 256, 0, {}};
+    // Its shared memory: three slices, 16 deep, of A and of B (kernels/gemm_tile.h).
+    if (run.cuda()) square_ = {"gemm", "sp", 128, 128, 128, 3 * 2 * 16 * (128 + 4) * 4, {}};
     return;
   }
   wgmma_ = (precision == "bf16" || precision == "tf32") && has_wgmma(run);
@@ -40,6 +42,13 @@ Gemm::Tile& Gemm::choose(int m, int n) {
 
 void Gemm::operator()(const device::Buffer& a, const device::Buffer& b, const device::Buffer& c, int m, int n, int k,
                       int flags, const GemmExtras& extras) {
+  if (square_.threads && m == n && n == k && n % square_.n == 0 && flags == kFloatOut) {
+    if (!square_.kernel.handle) square_.kernel = device_.kernel(square_.source, square_.variant, "gemm_t");
+    const auto across = static_cast<uint32_t>(n / square_.n);
+    device_.launch_shared(square_.kernel, {across, across}, {square_.threads}, square_.shared_bytes, a, b, c, 1.0f,
+                          0.0f, n);
+    return;
+  }
   Tile& tile = choose(m, n);
   if (!tile.kernel.handle) tile.kernel = device_.kernel(tile.source, tile.variant, "gemm");
   const auto blocks = static_cast<uint32_t>(ceil_div(m, tile.m) * ceil_div(n, tile.n));

@@ -41,6 +41,8 @@ class Gemm {
   int multiprocessors_;
   bool wgmma_ = false;
   Tile large_, small_;
+  // fp32 on CUDA: SHOC's kernel, for what it can do, which is square matrices and no layer around them.
+  Tile square_{};
 };
 
 }  // namespace nm::workload::ai

@@ -42,14 +42,33 @@ std::vector<double> transposed_times(std::span<const T> m, const std::vector<dou
   return y;
 }
 
+// The kernel for this device and precision, as launched: on CUDA the slices lie in dynamic shared memory.
+struct Kind {
+  const char *source, *variant;
+  uint32_t threads, shared_bytes;  // 0: OpenCL, whose kernels have it of their own
+};
+Kind kind_for(const Run& run, bool is_double) {
+  const Kind kinds[] = {
+      {"gemm_tensor", "sm90", 256, 3 * 2 * kTile * (32 + 4) * 8},  // stages, of A and of B, of slices 32 deep
+      {"gemm_tensor", "dp", 256, 4 * 2 * kTile * (16 + 4) * 8},
+      {"gemm", "dp", 256, 3 * 2 * 8 * (kTile + 4) * 8},
+  };
+  if (!run.cuda()) return {"gemm", is_double ? "dp" : "sp", is_double ? 256u : 128u, 0};
+  if (!is_double) return {"gemm", "sp", 128, 3 * 2 * 16 * (kTile + 4) * 4};
+  // What does not have the memory for the tensor cores' slices has hardly any arithmetic in double precision either.
+  const int first = run.info().compute_major >= 9 ? 0 : 1;
+  for (const Kind& kind : std::span(kinds).subspan(static_cast<size_t>(first))) {
+    if (kind.shared_bytes <= run.info().most_shared_bytes) return kind;
+  }
+  return kinds[2];
+}
+
 template <typename T>
 void gemm(Run& run, const char* name, size_t n, int repeats) {
   device::Device& device = run.device();
   const size_t bytes = n * n * sizeof(T);
   const auto blocks = static_cast<uint32_t>(n / kTile);
-  const bool is_double = sizeof(T) == 8, tensor = is_double && run.cuda();
-  const uint32_t stages = run.info().compute_major >= 9 ? 3 : 2;
-  const char* const variant = !is_double ? "sp" : tensor && run.info().compute_major >= 9 ? "sm90" : "dp";
+  const Kind kind = kind_for(run, sizeof(T) == 8);
 
   const device::PinnedMemory host_a = device.allocate_pinned(bytes), host_b = device.allocate_pinned(bytes),
                              host_c = device.allocate_pinned(bytes);
@@ -65,14 +84,12 @@ void gemm(Run& run, const char* name, size_t n, int repeats) {
 
   for (const bool transposed : {false, true}) {
     const std::string metric = std::string(name) + (transposed ? "_t" : "_n");
-    const device::Kernel kernel =
-        device.kernel(tensor ? "gemm_tensor" : "gemm", variant, transposed ? "gemm_t" : "gemm_n");
+    const device::Kernel kernel = device.kernel(kind.source, kind.variant, transposed ? "gemm_t" : "gemm_n");
     const auto launch = [&](T alpha, T beta) {
-      // As the kernels want it: threads, and on tensor cores stages of two slices of 128 × 36 numbers.
-      const device::Size3 grid{blocks, blocks}, threads{is_double ? 256u : 128u};
+      const device::Size3 grid{blocks, blocks}, threads{kind.threads};
       const auto go = [&](const auto&... arguments) {
-        if (tensor) {
-          device.launch_shared(kernel, grid, threads, stages * 2 * 128 * 36 * 8, arguments...);
+        if (kind.shared_bytes) {
+          device.launch_shared(kernel, grid, threads, kind.shared_bytes, arguments...);
         } else {
           device.launch(kernel, grid, threads, arguments...);
         }

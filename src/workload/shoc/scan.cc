@@ -11,18 +11,20 @@ namespace nm::workload::shoc {
 namespace {
 
 constexpr uint32_t kThreads = 256;
+// On CUDA: what a block scans at a time, and how many of these it has in shared memory.
+constexpr uint32_t kTileBytes = 32 << 10, kBuffers = 3;
 
 template <typename T>
 class Scan {
  public:
   Scan(Run& run, const char* variant, size_t n) : device_(run.device()), cuda_(run.cuda()), n_(static_cast<int>(n)) {
-    // Tiles of 32 KiB on CUDA, of 16 numbers a thread in OpenCL.
-    const uint32_t tile = cuda_ ? 128 * kThreads / sizeof(T) : 16 * kThreads;
+    const uint32_t tile = cuda_ ? kTileBytes / sizeof(T) : 16 * kThreads;  // numbers
     const auto tiles = static_cast<uint32_t>((n + tile - 1) / tile);
     if (cuda_) {
-      blocks_ = tiles;
+      tiles_ = static_cast<int>(tiles);
+      blocks_ = std::min(tiles, 2 * static_cast<uint32_t>(run.info().multiprocessors));
       once_ = device_.kernel("scan", variant, "scan_once");
-      state_ = device_.allocate((1 + 2 * size_t{tiles}) * sizeof(uint64_t));
+      state_ = device_.allocate((2 + 2 * size_t{tiles}) * sizeof(uint64_t));
       device_.fill(state_, 0, 0, state_.bytes());
       return;
     }
@@ -40,7 +42,9 @@ class Scan {
 
   void launch(const device::Buffer& in, const device::Buffer& out) {
     if (cuda_) {
-      device_.launch(once_, {blocks_}, {kThreads}, in, out, state_, n_, launches_++);
+      const uint32_t draws = static_cast<uint32_t>(tiles_) + (kBuffers + 1) * blocks_;
+      device_.launch_shared(once_, {blocks_}, {kThreads}, kBuffers * kTileBytes, in, out, state_, n_, tiles_, draws,
+                            launches_++);
       return;
     }
     device_.launch(sum_, {blocks_}, {kThreads}, in, state_, n_, chunk_);
@@ -51,7 +55,7 @@ class Scan {
  private:
   device::Device& device_;
   bool cuda_;
-  int n_, chunk_ = 0;
+  int n_, tiles_ = 0, chunk_ = 0;
   uint32_t blocks_ = 0, launches_ = 0;
   device::Kernel once_, sum_, top_, down_;
   device::Buffer state_;
