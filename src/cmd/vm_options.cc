@@ -35,8 +35,7 @@ void add_vm_run_flags(CLI::App& app, VmOptions& options) {
   app.add_option("--gpu", options.gpus,
                  "a GPU of this host: its number or address in `nearmetal gpus --local`, or its UUID; may be repeated")
       ->take_all()
-      ->expected(1, 64)
-      ->allow_extra_args(false)
+      ->allow_extra_args(false)  // what follows it may be the disk
       ->type_name("GPU");
   app.add_option("--cpus", options.cpus, "virtual CPUs (else the GPUs' share of their NUMA node)")
       ->check(CLI::Range(1, 100'000))
