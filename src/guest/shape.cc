@@ -243,6 +243,11 @@ size_t GuestShape::gpus() const {
 
 Result<GuestShape> shape_guest(const inventory::Inventory& inventory, const std::vector<PassedGpu>& gpus,
                                const HostTopology& host, const Wish& wish) {
+  if (!host.x86) {
+    return Error{
+        "This host's processor is no x86, and guests are made for x86-64 alone. Start the guest with its own tools, then: "
+        "nearmetal attach GPU --vm NAME"};
+  }
   GuestShape shape{.name = wish.name, .hide_hypervisor = wish.hide_hypervisor};
   shape.disk = wish.disk;
   shape.network = wish.network;

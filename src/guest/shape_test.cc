@@ -229,6 +229,7 @@ struct Refusal {
 
 TEST(Shape, RefusesInSentencesThatNameTheNextStep) {
   const Refusal refusals[] = {
+      {"xeon", [](Asked& a) { a.host.topology.x86 = false; }, "nearmetal attach GPU --vm NAME"},
       {"xeon", [](Asked& a) { a.wish.cpus = 65; }, "would have 65 CPUs, and this host has 64"},
       {"two-core", [](Asked& a) { a.wish.memory = 64 * kGiB; }, "Ask for less with --memory"},
       {"two-core", [](Asked& a) { a.wish.memory = 2 * kGiB + 4096; }, "a multiple of 2 MiB"},

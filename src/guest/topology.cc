@@ -130,6 +130,7 @@ void read_processor(Reader& reader, HostTopology& topology) {
   for (const std::string_view line : inventory::lines_of(cpu)) {
     const std::string_view value = inventory::trimmed(line.substr(std::min(line.size(), line.find(':') + 1)));
     if (line.starts_with("vendor_id")) topology.amd = value == "AuthenticAMD" || value == "HygonGenuine";
+    if (line.starts_with("CPU implementer")) topology.x86 = false;
     if (line.starts_with("address sizes")) topology.physical_bits = number_or(value, 0);
   }
 }

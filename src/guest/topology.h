@@ -37,6 +37,7 @@ struct HostTopology {
   std::vector<Node> nodes;  // those with processors, by number; never empty
   int physical_bits = 0;    // of the processor's addresses; 0: not known
   int iommu_bits = 0;       // of the addresses that a device may use; 0: not known
+  bool x86 = true;          // the only kind that guests are made for yet
   bool amd = false;         // addresses just below 1 TiB are HyperTransport's there
   bool kvm = false, kvm_usable = false;
   bool vhost_net = false;

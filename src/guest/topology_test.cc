@@ -69,6 +69,12 @@ TEST(Topology, OfAKernelWithoutNuma) {
   EXPECT_EQ(host.ovmf->code, "/usr/share/OVMF/OVMF_CODE_4M.fd");
 }
 
+TEST(Topology, KnowsAnArmHost) {
+  EXPECT_FALSE(read_topology(FakeMachine("gh200").host).x86);
+  EXPECT_TRUE(read_topology(FakeMachine("apu").host).x86);
+  EXPECT_TRUE(read_topology(FakeMachine("apu").host).amd);
+}
+
 TEST(Topology, UsesOnlyProcessorsThatItMay) {
   FakeMachine machine("desktop");
   machine.tree.file("/sys/devices/system/cpu/online", "0-7\n");
