@@ -26,7 +26,8 @@ std::string holder_of(int fd) {
 }  // namespace
 
 Result<Locks> Locks::take(const std::string& directory, std::vector<std::string> names, const std::string& doing,
-                          Millis limit, const std::function<void(const std::string&)>& waiting) {
+                          Millis limit, const std::function<void(const std::string&)>& waiting,
+                          const std::function<bool()>& stopped) {
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   Locks locks;
@@ -40,6 +41,7 @@ Result<Locks> Locks::take(const std::string& directory, std::vector<std::string>
       if (errno == EINTR) continue;
       if (errno != EWOULDBLOCK) return Error{fmt::format("Cannot lock {}: {}.", path, strerror(errno))};
       const std::string who = holder_of(file.get());
+      if (stopped && stopped()) return Error{"You interrupted it, and nothing was done."};
       if (Clock::now() >= deadline) {
         return Error{
             fmt::format("{} is at work on the same GPU or guest ({}). Try again when it has ended.", who, name)};

@@ -17,9 +17,10 @@ namespace nm::attach {
 class Locks {
  public:
   // `doing` is told to others who want the same: "attach of 0000:65:00.0". `waiting` is called once, with a sentence,
-  // if it has to wait. The error names who has it.
+  // if it has to wait; `stopped` while it does. The error names who has it.
   static Result<Locks> take(const std::string& directory, std::vector<std::string> names, const std::string& doing,
-                            Millis limit, const std::function<void(const std::string&)>& waiting = {});
+                            Millis limit, const std::function<void(const std::string&)>& waiting = {},
+                            const std::function<bool()>& stopped = {});
 
  private:
   std::vector<Fd> files_;

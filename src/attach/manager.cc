@@ -276,7 +276,8 @@ Result<Report> Manager::act(const PciAddress& gpu, std::vector<std::string> lock
   if (!store) return store.error();
   Locks held;
   if (!dry_run) {
-    auto taken = Locks::take(directory_, locks, fmt::format("{} of {}", verb, gpu.text()), context_.guest, hooks_.say);
+    auto taken = Locks::take(directory_, locks, fmt::format("{} of {}", verb, gpu.text()), context_.guest, hooks_.say,
+                             [this] { return context_.stopped(); });
     if (!taken) return taken.error();
     held = std::move(*taken);
   }

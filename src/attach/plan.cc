@@ -6,6 +6,7 @@
 #include "attach/backend.h"
 #include "attach/store.h"
 #include "attach/vfio_steps.h"
+#include "inventory/reader.h"
 
 namespace nm::attach {
 namespace {
@@ -33,7 +34,7 @@ std::string differences(const inventory::Host& host, const std::vector<FunctionS
 std::vector<std::string> script(const Plan& plan) {
   std::vector<std::string> lines;
   for (const auto& step : plan.steps) {
-    lines.push_back("# " + step->title());
+    lines.push_back("# " + inventory::clean(step->title(), 1000));
     for (std::string& command : step->commands()) lines.push_back(std::move(command));
   }
   return lines;

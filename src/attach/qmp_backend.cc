@@ -14,7 +14,7 @@
 namespace nm::attach {
 namespace {
 
-constexpr Millis kGreeting{5'000}, kAnswer{30'000};
+constexpr Millis kGreeting{15'000}, kAnswer{30'000};
 constexpr uint64_t kBridgeClass = 0x0604;
 
 struct Port {

@@ -7,7 +7,7 @@
 namespace nm::attach {
 namespace {
 
-constexpr Millis kGreeting{5'000}, kAnswer{30'000}, kBetweenLooks{1'000};
+constexpr Millis kGreeting{15'000}, kAnswer{30'000}, kBetweenLooks{1'000};
 
 class QmpAdd : public Step {
  public:

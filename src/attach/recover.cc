@@ -113,6 +113,24 @@ std::optional<Recovery> Manager::recover_attachment(Store& store, const Attachme
     written(store.erase(listed.gpu));
     return recovery;
   }
+  if ((*current)->boot != boot_id(host)) {
+    // Its guest's definition still names it, so it must be with VFIO before that guest starts.
+    Operation again{.verb = Verb::attach, .gpu = listed.gpu, .locks = names, .before = *current, .after = *current};
+    again.after->boot = boot_id(host);
+    for (const FunctionState& function : (*current)->before) {
+      again.functions.push_back(read_function_state(host, function.address));
+    }
+    Plan plan;
+    auto steps = StepReader(backends_).steps((*current)->host_steps);
+    if (steps) plan.steps = std::move(*steps);
+    const Result<void> applied =
+        steps ? Executor(context_, store, hooks_.watcher).apply(std::move(again), plan) : Result<void>(steps.error());
+    recovery.good = static_cast<bool>(applied);
+    recovery.sentence = applied ? fmt::format("{} is kept for VM {} again since the host was restarted.",
+                                              listed.gpu.text(), (*current)->guest)
+                                : applied.error().message;
+    return recovery;
+  }
   auto seen = look(store, listed.gpu);
   if (!seen) {
     recovery.good = false;

@@ -43,6 +43,8 @@ bool wait_readable(int fd, TimePoint deadline) {
 [[noreturn]] void write_and_exit(const char* path, const char* text, size_t size) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::setpgid(0, 0);  // a terminal's Ctrl-C is for the parent
+  // A lock is held by whoever has its descriptor: one that is stuck in the kernel must not have it for ever.
+  ::close_range(3, ~0U, 0);
   const int fd = ::open(path, O_WRONLY | O_CLOEXEC);
   if (fd < 0) _exit(errno);
   ssize_t wrote;

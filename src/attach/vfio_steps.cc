@@ -285,7 +285,7 @@ class NobodyHolds : public Step {
       if (names.empty()) return {};
       if (context.stopped()) return Error{"You interrupted it."};
       if (Clock::now() >= deadline) {
-        return Error{fmt::format("{} is held by {}. End that, or add --stop-holders.", gpu_.text(), names)};
+        return Error{fmt::format("{} is held by {}. End that, then try again.", gpu_.text(), names)};
       }
       context.system.pause();
     }
