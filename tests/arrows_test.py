@@ -2,9 +2,8 @@
 
     cmd -> server -> wire -> base <- wire <- client        softgpu -> base
     cmd -> bench -> base        workload -> device -> kernels (beside src/), base
-    cmd -> attach -> inventory -> base
-    cmd -> inventory -> base        cmd -> pool -> base
-    cmd -> store -> base
+    cmd -> attach -> inventory -> base        cmd -> guest -> inventory
+    cmd -> pool -> base         cmd -> store -> base
 
 Siblings never include each other, and nothing includes upwards. What api/ generates (headers without a folder in their
 name) belongs to those who speak CUDA: client, server, softgpu, and the wire that carries it.
@@ -27,10 +26,11 @@ MAY_INCLUDE = {
     "workload": {"device", "kernels", "base"},
     "bench": {"base"},
     "inventory": {"base"},
+    "guest": {"inventory", "base"},
+    "attach": {"inventory", "base"},
     "pool": {"base"},
     "store": {"base"},
-    "attach": {"inventory", "base"},
-    "cmd": {"server", "bench", "attach", "inventory", "pool", "store", "wire", "base"},
+    "cmd": {"server", "bench", "attach", "guest", "inventory", "pool", "store", "wire", "base"},
 }
 MAY_USE_GENERATED = {"client", "server", "softgpu", "wire", "device", "workload"}
 # The client lives in other people's processes: libc and the C++ standard library, nothing else.

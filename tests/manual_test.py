@@ -27,7 +27,7 @@ class Manual(unittest.TestCase):
         for verb, title in (("run", "nearmetal run"), ("gpus", "nearmetal gpus"), ("doctor", "nearmetal doctor"),
                             ("attach", "nearmetal attach"), ("detach", "nearmetal detach"),
                             ("release", "nearmetal release"), ("recover", "nearmetal recover"),
-                            ("status", "nearmetal status"), ("top", "nearmetal top"),
+                            ("status", "nearmetal status"), ("top", "nearmetal top"), ("vm run", "nearmetal vm run"),
                             ("bench list", "nearmetal bench list"), ("bench run", "nearmetal bench run"),
                             ("bench compare", "nearmetal bench compare"),
                             ("bench report", "nearmetal bench report"),

@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <stdlib.h>
 
 #include <nlohmann/json.hpp>
 
+#include "attach/launch.h"
+#include "attach/libvirt.h"
 #include "attach/qmp_backend.h"
 #include "cmd/yaml.h"
+#include "guest/run_place.h"
 
 namespace nm::cmd {
 namespace {
@@ -26,6 +30,10 @@ void show_progress(const Moment& moment) {
 AttachWorld real_world() {
   AttachWorld world{.system = std::make_unique<attach::RealSystem>()};
   world.backends.push_back(std::make_unique<attach::QmpBackend>(world.system->host()));
+  const char* uri = ::getenv("LIBVIRT_DEFAULT_URI");  // as virsh has it
+  world.backends.push_back(
+      std::make_unique<attach::LibvirtBackend>(*world.system, uri && *uri ? uri : "qemu:///system"));
+  world.backends.push_back(std::make_unique<attach::LaunchBackend>(guest::runs));
   return world;
 }
 

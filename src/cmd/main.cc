@@ -23,6 +23,7 @@ constexpr Verb kVerbs[] = {
     {"release", "give a GPU that was kept for virtual machines back to the host", nm::cmd::release_verb},
     {"recover", "finish or undo what a crash interrupted", nm::cmd::recover_verb},
     {"status", "show which GPUs are in virtual machines, and what is unfinished", nm::cmd::status_verb},
+    {"vm", "start virtual machines with GPUs", nm::cmd::vm_verb},
     {"top", "show a server's sessions and what they do", nm::cmd::top_verb},
     {"bench", "measure what a way to a GPU costs", nm::cmd::bench_verb},
     {"pool", "share many hosts' GPUs among many", nm::cmd::pool_verb},

@@ -18,6 +18,7 @@ int recover_verb(const Args& args);
 int status_verb(const Args& args);
 int top_verb(const Args& args);
 int bench_verb(const Args& args);
+int vm_verb(const Args& args);
 int pool_verb(const Args& args);
 int serve_verb(const Args& args);  // becomes nearmetald
 int version_verb(const Args& args);
