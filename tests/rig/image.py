@@ -224,10 +224,11 @@ def payload(build, path):
             stripped = pathlib.Path(scratch) / name  # its symbols are ten times its code
             subprocess.run([program("strip"), "-o", stripped, source], check=True)
             tree.binary(stripped, f"usr/bin/{name}")
-    drive = build / "tests/rig/l2/drive.elf"
-    if not drive.exists():
-        raise NotBuilt(f"{drive} is not built.")
-    tree.file("l2/drive.elf", drive)
+    for built, name in (("l2/drive.elf", "l2/drive.elf"), ("libnm_rig_die.so", "rig/die.so")):
+        source = build / "tests/rig" / built
+        if not source.exists():
+            raise NotBuilt(f"{source} is not built.")
+        tree.file(name, source)
     for source in sorted([*HERE.glob("l1/*.sh"), *HERE.glob("t/*.sh")]):
         tree.file(f"rig/{source.relative_to(HERE)}", source, 0o755)
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:

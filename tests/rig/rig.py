@@ -10,8 +10,12 @@ A test says in comment lines of its own what it needs:
 
     # boot: NAME     tests of one name share a machine; else it has its own, with its own name
     # machine: NAME  of machine.py; full where nothing is said
-    # limit: SECONDS of wall time (180); generous, since machines are loaded
+    # cuts: COUNT    of the power that it asks for at most (0)
+    # limit: SECONDS of wall time (180) for each time that it is started; generous, since machines are loaded
     # all            only with `./dev test --rig-all`
+
+A test that prints "@rig powercut" has the machine killed as it is, booted again with the same disk, and is started again
+with RIG_CUTS one higher.
 
 Status 0: all passed. 1: not. 77: this machine has no kernel or no QEMU for it, and the sentence says what to install. What a
 test prints is shown as it comes; if anything fails, the end of L1's console follows. Nothing is waited for without a limit,
@@ -45,12 +49,14 @@ class Test:
     boot: str
     machine: str
     limit: int
+    cuts: int
     all: bool
 
 
 def read_test(path):
-    said = dict(re.findall(r"^# (boot|machine|limit): *(\S+)$", path.read_text(), re.MULTILINE))
+    said = dict(re.findall(r"^# (boot|machine|limit|cuts): *(\S+)$", path.read_text(), re.MULTILINE))
     test = Test(path.stem, said.get("boot", path.stem), said.get("machine", "full"), int(said.get("limit", 180)),
+                int(said.get("cuts", 0)),
                 bool(re.search(r"^# all$", path.read_text(), re.MULTILINE)))
     if test.machine not in machine.MACHINES:
         sys.exit(f"{path}: there is no machine {test.machine}; there are {', '.join(machine.MACHINES)}.")
@@ -112,36 +118,36 @@ class Run:
     """Some tests of one machine, through as many power cuts as they ask for."""
 
     def __init__(self, tests, argv_of, words):
-        self.tests, self.argv_of, self.words = tests, argv_of, words
+        self.tests = {test.name: test for test in tests}
+        self.argv_of, self.words = argv_of, words
+        self.remaining = list(self.tests)
+        self.cuts = dict.fromkeys(self.tests, 0)
         self.failed, self.passed, self.complaint = [], [], None
 
     def go(self):
-        remaining, cuts = [test.name for test in self.tests], 0
-        limits = {test.name: test.limit for test in self.tests}
-        while remaining and not self.complaint:
-            l1 = L1(self.argv_of(f"rig.tests={','.join(remaining)} rig.cuts={cuts}"), self.words)
-            cut = False
+        while self.remaining and not self.complaint:
+            # After a power cut the test that asked for it is the first of those that remain.
+            parameters = f"rig.tests={','.join(self.remaining)} rig.cuts={self.cuts[self.remaining[0]]}"
+            l1 = L1(self.argv_of(parameters), self.words)
             try:
-                cut = self._until_end(l1, limits, remaining)
+                self._until_end(l1)
             finally:
                 words = l1.cut_power().strip()
             if words:
                 print(f"QEMU said: {words}", flush=True)
-            cuts = cuts + 1 if cut else 0
-        self.failed += [name for name in remaining if name not in self.failed]
+        self.failed += [name for name in self.remaining if name not in self.failed]
 
-    def _until_end(self, l1, limits, remaining):
-        """True: a test wants the power cut and to be started again."""
+    def _until_end(self, l1):
         running, deadline = None, time.monotonic() + BOOT_LIMIT
         while True:
             try:
                 line = l1.line(deadline)
             except Stuck:
                 self.complaint = f"{running} neither ended nor was stopped in time" if running else "L1 did not come up"
-                return False
+                return
             if line is None:
                 self.complaint = f"L1 ended during {running}" if running else "L1 ended before its tests"
-                return False
+                return
             if not line.startswith("@rig "):
                 print(f"  {line}", flush=True)
                 continue
@@ -149,24 +155,27 @@ class Run:
             if what == "up":
                 print(f"L1 is up after {words[0]} s.", flush=True)
             elif what == "start":
-                running, deadline = words[0], time.monotonic() + limits[words[0]] + SLACK
+                running, deadline = words[0], time.monotonic() + self.tests[words[0]].limit + SLACK
                 print(f"--- {running}", flush=True)
             elif what == "end":
                 name, status = words
-                remaining.remove(name)
+                self.remaining.remove(name)
                 (self.passed if status == "0" else self.failed).append(name)
                 print(f"--- {name}: {'passed' if status == '0' else f'FAILED with status {status}'}", flush=True)
                 running, deadline = None, time.monotonic() + BOOT_LIMIT
             elif what == "powercut":
+                self.cuts[running] += 1
                 print("--- the power is cut", flush=True)
-                return True
+                if self.cuts[running] > self.tests[running].cuts:
+                    self.complaint = f"{running} wants more power cuts than it said"
+                return
             elif what == "broken":
                 self.complaint = "L1: " + " ".join(words)
-                return False
+                return
             elif what == "done":
-                if remaining:
-                    self.complaint = f"L1 did not run {', '.join(remaining)}"
-                return False
+                if self.remaining:
+                    self.complaint = f"L1 did not run {', '.join(self.remaining)}"
+                return
 
 
 def tail(console, lines=60):
@@ -217,7 +226,7 @@ def main():
     given = parser.parse_args()
     if given.list:
         for name, tests in sorted(boots().items()):
-            limit = 2 * BOOT_LIMIT + sum(test.limit + SLACK for test in tests)
+            limit = BOOT_LIMIT + sum((test.limit + SLACK) * (1 + test.cuts) + BOOT_LIMIT * test.cuts for test in tests)
             print(f"{name} {limit} {'all' if tests[0].all else 'some'}")
         return 0
     if not given.build:

@@ -71,6 +71,16 @@ load_host_drivers() {
   for module in bochs qxl virtio-gpu snd-hda-intel e1000e; do modprobe $module; done
 }
 
+# about GPU [FIELD]: what `nearmetal gpus` tells of one, as the lines of its JSON; or those of one field, on one line.
+about() {
+  nearmetal gpus --local -o json | awk -v at="$1" -v field="${2:-}" '
+    /^      "pci": / { mine = index($0, "\"" at "\"") > 0 }
+    !mine { next }
+    field == "" { print; next }
+    /^      "/ { wanted = index($0, "      \"" field "\":") == 1 }
+    wanted { gsub(/^ +/, ""); printf "%s ", $0 }'
+}
+
 # --- waiting --------------------------------------------------------------------------------------------------------
 
 # until WHAT COMMAND...: tries until it succeeds. Machines are slow; the test's own limit is the shorter one at times.

@@ -18,7 +18,8 @@ static void put_dispi(u32 registers, int index, u16 value) { *mem16(registers + 
 static int drive_bochs(const Device* device, int quiet) {
   const u32 frame = device->bar[0], registers = device->bar[2];
   if (!frame || !registers) return tell(device, 0, "framebuffer: it has no place", 0);
-  if ((*mem16(registers + 0x500) & 0xfff0) != 0xb0c0) return tell(device, 0, "framebuffer: the registers do not answer", 0);
+  if ((*mem16(registers + 0x500) & 0xfff0) != 0xb0c0)
+    return tell(device, 0, "framebuffer: the registers do not answer", 0);
   put_dispi(registers, 4, 0);
   put_dispi(registers, 1, 640);
   put_dispi(registers, 2, 480);
@@ -90,11 +91,16 @@ static int drive_virtio_gpu(const Device* device, int quiet) {
 
 int drive(const Device* device, int quiet) {
   switch ((u32)device->vendor << 16 | device->device) {
-    case 0x12341111: return drive_bochs(device, quiet);
-    case 0x123411e8: return drive_edu(device, quiet);
-    case 0x8086293e: return drive_hda(device, quiet);
-    case 0x1b360100: return drive_qxl(device, quiet);
-    case 0x1af41050: return drive_virtio_gpu(device, quiet);
+    case 0x12341111:
+      return drive_bochs(device, quiet);
+    case 0x123411e8:
+      return drive_edu(device, quiet);
+    case 0x8086293e:
+      return drive_hda(device, quiet);
+    case 0x1b360100:
+      return drive_qxl(device, quiet);
+    case 0x1af41050:
+      return drive_virtio_gpu(device, quiet);
   }
   return 0;
 }

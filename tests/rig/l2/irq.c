@@ -6,9 +6,7 @@ extern void on_interrupt(void);
 extern void on_spurious(void);
 extern volatile u32 interrupts;
 
-static struct {
-  u16 low, selector, kind, high;
-} __attribute__((packed)) gates[256];
+static struct { u16 low, selector, kind, high; } __attribute__((packed)) gates[256];
 
 static void set_gate(int vector, void (*handler)(void)) {
   const u32 at = (u32)handler;

@@ -1,6 +1,6 @@
-// The guest of the rig's virtual machines: no operating system, a second after its start on the stage. It uses every device
-// that it finds behind a port, takes what is plugged in while it runs, and lets go what the host asks back. All that it does
-// it tells on its serial line; drive.h has the lines of a device, and these are its own:
+// The guest of the rig's virtual machines: no operating system, a second after its start on the stage. It uses every
+// device that it finds behind a port, takes what is plugged in while it runs, and lets go what the host asks back. All
+// that it does it tells on its serial line; drive.h has the lines of a device, and these are its own:
 //
 //   L2 ready                 everything that was there at the start has been driven
 //   L2 found BB:SS.F VVVV:DDDD
@@ -9,8 +9,8 @@
 //   L2 gone BB:SS.F
 //   L2 kept using            a busy guest: how often the devices were driven since the last line
 //
-// Words on its command line change it: `deaf` never answers a request, `hesitant` ignores the first one, `busy` drives what
-// it has without a pause, until it is asked to let go.
+// Words on its command line change it: `deaf` never answers a request, `hesitant` ignores the first one, `busy` drives
+// what it has without a pause, until it is asked to let go.
 #include "drive.h"
 #include "irq.h"
 
@@ -43,7 +43,8 @@ static void look(void) {
     if (is_among(d, devices, device_count)) continue;
     say("L2 found %2:%2.%x %4:%4", d->bus, d->slot, d->function, d->vendor, d->device);
     for (int bar = 0; bar < 6; bar++) {
-      if (d->bar_log2[bar] >= 32) say("L2 large %2:%2.%x BAR %x of 1 << %2", d->bus, d->slot, d->function, bar, d->bar_log2[bar]);
+      if (d->bar_log2[bar] >= 32)
+        say("L2 large %2:%2.%x BAR %x of 1 << %2", d->bus, d->slot, d->function, bar, d->bar_log2[bar]);
     }
     drive(d, 0);
   }

@@ -86,7 +86,8 @@ static void place_bars(const Device* bridge, Device* devices, int count) {
       Window* window = config(device, at) & 8 && prefetchable.end ? &prefetchable : &plain;
       const u32 start = (window->next + size - 1) & ~(size - 1);
       if (start < window->next || !window->end || start + size - 1 > window->end) {
-        say("L2 broken no room for BAR %x (1 << %x) of %2:%2.%x", bar, log2, device->bus, device->slot, device->function);
+        say("L2 broken no room for BAR %x (1 << %x) of %2:%2.%x", bar, log2, device->bus, device->slot,
+            device->function);
         continue;
       }
       set_config(device, at, start);
@@ -118,7 +119,8 @@ static int find_behind(const Device* bridge, Device* found, int most) {
   }
   if (unplaced) place_bars(bridge, found, count);
   set_config(bridge, kCommand, (config(bridge, kCommand) & 0xffff) | kMemoryAndMaster);
-  for (int i = 0; i < count; i++) set_config(&found[i], kCommand, (config(&found[i], kCommand) & 0xffff) | kMemoryAndMaster);
+  for (int i = 0; i < count; i++)
+    set_config(&found[i], kCommand, (config(&found[i], kCommand) & 0xffff) | kMemoryAndMaster);
   return count;
 }
 

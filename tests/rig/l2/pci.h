@@ -6,8 +6,8 @@
 typedef struct {
   u8 bus, slot, function;
   u16 vendor, device;
-  u32 bar[6];      // addresses below 4 GiB; 0: none, or not placed
-  u32 bar_log2[6]; // the size is 1 << this; 0: there is none
+  u32 bar[6];       // addresses below 4 GiB; 0: none, or not placed
+  u32 bar_log2[6];  // the size is 1 << this; 0: there is none
 } Device;
 
 u32 config(const Device* device, int at);

@@ -18,9 +18,7 @@ static struct {
   } used[kEntries];
 } queue __attribute__((aligned(4096)));
 
-static struct {
-  u32 question[6], answer[128];
-} memory __attribute__((aligned(4096)));
+static struct { u32 question[6], answer[128]; } memory __attribute__((aligned(4096)));
 
 // Where a structure of the device lies; *extra is the last word of its capability.
 static u32 structure(const Device* device, u32 kind, u32* extra) {
