@@ -158,3 +158,28 @@ stop_guest() {
   until_true "the end of $1" gone "$pid"
 }
 gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# --- handing over ---------------------------------------------------------------------------------------------------
+
+# remember_host / host_is_as_before WHAT: the host's state then and now.
+remember_host() { host_state >$SCRATCH/host; }
+host_is_as_before() {
+  host_state >$SCRATCH/now
+  diff $SCRATCH/host $SCRATCH/now || fail "$1: the host is not what it was (above: - before, + now)"
+  ok "$1: the host is what it was"
+}
+
+# at_moment NUMBER HOW COMMAND...: nearmetal, ended (l1/die.c) when it has made its NUMBER-th write durable. HOW is kill
+# or power.
+at_moment() {
+  local number=$1 how=$2
+  shift 2
+  RIG_DIE_AT=$number RIG_DIE_BY=$how LD_PRELOAD=/rig/die.so "$@"
+}
+
+# moments_of COMMAND...: runs it to its end and prints how many such moments it had.
+moments_of() {
+  rm -f $SCRATCH/count
+  RIG_DIE_COUNT=$SCRATCH/count LD_PRELOAD=/rig/die.so "$@" >&2
+  cat $SCRATCH/count
+}
