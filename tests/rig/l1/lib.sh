@@ -83,14 +83,16 @@ about() {
 
 # --- waiting --------------------------------------------------------------------------------------------------------
 
-# until WHAT COMMAND...: tries until it succeeds. Machines are slow; the test's own limit is the shorter one at times.
+now() { cut -d. -f1 /proc/uptime; }
+readonly PATIENCE=150  # seconds for one thing to happen; the test's own limit may be the shorter one
+
+# until_true WHAT COMMAND...: tries until it succeeds.
 until_true() {
-  local what=$1 tries=0
+  local what=$1 end=$(($(now) + PATIENCE))
   shift
   until "$@"; do
-    tries=$((tries + 1))
-    [ $tries -lt 1500 ] || fail "$what did not happen within 150 s"
-    usleep 100000
+    [ "$(now)" -lt $end ] || fail "$what did not happen within $PATIENCE s"
+    usleep 200000
   done
 }
 
@@ -112,7 +114,7 @@ start_guest() {
   local name=$1 words=${2:-}
   shift
   [ $# = 0 ] || shift
-  rm -f "$SCRATCH/$name.log" "$SCRATCH/$name.qmp"
+  rm -f "$SCRATCH/$name.log" "$SCRATCH/$name.qmp" "$SCRATCH/$name.pid"
   # shellcheck disable=SC2046,SC2086
   $QEMU -accel tcg -m 64 -name "$name" $(ports) -serial "file:$SCRATCH/$name.log" -pidfile "$SCRATCH/$name.pid" \
     -qmp "unix:$SCRATCH/$name.qmp,server=on,wait=off" -kernel /l2/drive.elf -append "$words" "$@" \
@@ -125,7 +127,7 @@ start_linux() {
   local name=$1
   shift
   modprobe kvm-amd
-  rm -f "$SCRATCH/$name.log" "$SCRATCH/$name.qmp"
+  rm -f "$SCRATCH/$name.log" "$SCRATCH/$name.qmp" "$SCRATCH/$name.pid"
   # shellcheck disable=SC2046,SC2086
   $QEMU -accel kvm -cpu host -m 256 -name "$name" $(ports) -serial "file:$SCRATCH/$name.log" -pidfile "$SCRATCH/$name.pid" \
     -qmp "unix:$SCRATCH/$name.qmp,server=on,wait=off" -kernel /l2/vmlinuz -initrd /l2/initrd \
@@ -135,21 +137,21 @@ start_linux() {
 
 # says NAME PART [TIMES]: waits until a line of the guest has PART in it (in so many lines).
 says() {
-  local name=$1 part=$2 times=${3:-1} tries=0
-  while [ "$(grep -cF "$part" "$SCRATCH/$name.log" 2>/dev/null)" -lt "$times" ] 2>/dev/null || [ ! -e "$SCRATCH/$name.log" ]; do
-    tries=$((tries + 1))
-    if [ $tries -ge 1500 ] || ! runs "$name" $tries; then
+  local name=$1 part=$2 times=${3:-1} count end=$(($(now) + PATIENCE))
+  until count=$(grep -cF "$part" "$SCRATCH/$name.log" 2>/dev/null) && [ "$count" -ge "$times" ]; do
+    if [ "$(now)" -ge $end ] || ended "$name"; then
+      echo "--- the last lines of $name:"
       tail -30 "$SCRATCH/$name.log" 2>/dev/null || true
       cat "$SCRATCH/$name.err"
       fail "the guest $name did not say \"$part\"${3:+ $3 times}"
     fi
-    usleep 100000
+    usleep 200000
   done
-  ok "$name says \"$part\""
+  ok "$name says \"$part\"${3:+ $3 times}"
 }
 
-# Whether the guest's process is there; it may have some time to begin.
-runs() { [ ! -e "$SCRATCH/$1.pid" ] && [ "${2:-100}" -lt 100 ] || kill -0 "$(cat "$SCRATCH/$1.pid" 2>/dev/null)" 2>/dev/null; }
+# Whether the guest's process is gone, which it is not before it was there.
+ended() { [ -e "$SCRATCH/$1.pid" ] && ! kill -0 "$(cat "$SCRATCH/$1.pid")" 2>/dev/null; }
 
 stop_guest() {
   local pid
