@@ -117,9 +117,9 @@ class L1:
 class Run:
     """Some tests of one machine, through as many power cuts as they ask for."""
 
-    def __init__(self, tests, argv_of, words):
+    def __init__(self, tests, argv_of, words, fresh_disk):
         self.tests = {test.name: test for test in tests}
-        self.argv_of, self.words = argv_of, words
+        self.argv_of, self.words, self.fresh_disk = argv_of, words, fresh_disk
         self.remaining = list(self.tests)
         self.cuts = dict.fromkeys(self.tests, 0)
         self.failed, self.passed, self.complaint = [], [], None
@@ -163,6 +163,9 @@ class Run:
                 (self.passed if status == "0" else self.failed).append(name)
                 print(f"--- {name}: {'passed' if status == '0' else f'FAILED with status {status}'}", flush=True)
                 running, deadline = None, time.monotonic() + BOOT_LIMIT
+                if status != "0" and self.remaining:
+                    self.fresh_disk()  # what it left is not to fail the others
+                    return
             elif what == "powercut":
                 self.cuts[running] += 1
                 print("--- the power is cut", flush=True)
@@ -196,16 +199,19 @@ def run(build, tests, machine_name, shell):
         scratch = pathlib.Path(scratch)
         payload, state, console = scratch / "payload", scratch / "state", scratch / "console"
         image.payload(build, payload)
-        with state.open("wb") as disk:
-            disk.truncate(64 << 20)
-        subprocess.run([image.program("mke2fs"), "-q", "-F", "-t", "ext4", state], check=True)
+
+        def fresh_disk():
+            with state.open("wb") as disk:
+                disk.truncate(64 << 20)
+            subprocess.run([image.program("mke2fs"), "-q", "-F", "-t", "ext4", state], check=True)
 
         def argv_of(parameters, to=console):
             return machine.command(machine_name, found.image, initramfs, payload, state, to, parameters)
 
+        fresh_disk()
         if shell:
             return subprocess.run(argv_of("rig.shell", "interactive")).returncode
-        going = Run(tests, argv_of, scratch / "words")
+        going = Run(tests, argv_of, scratch / "words", fresh_disk)
         going.go()
         if going.complaint:
             print(f"FAILED: {going.complaint}.", flush=True)

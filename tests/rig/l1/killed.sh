@@ -41,7 +41,7 @@ place() {
     [ ! -e "$S/${at%.*}.$function" ] || drivers="$drivers $(driver "${at%.*}.$function")"
   done
   case "$(about "$at" attached_to)" in
-    *'"one"'*) echo "guest$drivers" ;;
+    *'"VM one ('*) echo "guest$drivers" ;;
     *) echo "no guest$drivers" ;;
   esac
 }

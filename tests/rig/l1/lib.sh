@@ -84,7 +84,7 @@ about() {
 # --- waiting --------------------------------------------------------------------------------------------------------
 
 now() { cut -d. -f1 /proc/uptime; }
-readonly PATIENCE=150  # seconds for one thing to happen; the test's own limit may be the shorter one
+readonly PATIENCE=120  # seconds for one thing to happen; the test's own limit may be the shorter one
 
 # until_true WHAT COMMAND...: tries until it succeeds.
 until_true() {
@@ -114,7 +114,7 @@ start_guest() {
   local name=$1 words=${2:-}
   shift
   [ $# = 0 ] || shift
-  rm -f "$SCRATCH/$name.log" "$SCRATCH/$name.qmp" "$SCRATCH/$name.pid"
+  rm -f "$SCRATCH/$name.log" "$SCRATCH/$name.qmp" "$SCRATCH/$name.pid" "$SCRATCH/$name.mark"
   # shellcheck disable=SC2046,SC2086
   $QEMU -accel tcg -m 64 -name "$name" $(ports) -serial "file:$SCRATCH/$name.log" -pidfile "$SCRATCH/$name.pid" \
     -qmp "unix:$SCRATCH/$name.qmp,server=on,wait=off" -kernel /l2/drive.elf -append "$words" "$@" \
@@ -127,7 +127,7 @@ start_linux() {
   local name=$1
   shift
   modprobe kvm-amd
-  rm -f "$SCRATCH/$name.log" "$SCRATCH/$name.qmp" "$SCRATCH/$name.pid"
+  rm -f "$SCRATCH/$name.log" "$SCRATCH/$name.qmp" "$SCRATCH/$name.pid" "$SCRATCH/$name.mark"
   # shellcheck disable=SC2046,SC2086
   $QEMU -accel kvm -cpu host -m 256 -name "$name" $(ports) -serial "file:$SCRATCH/$name.log" -pidfile "$SCRATCH/$name.pid" \
     -qmp "unix:$SCRATCH/$name.qmp,server=on,wait=off" -kernel /l2/vmlinuz -initrd /l2/initrd \
@@ -138,7 +138,7 @@ start_linux() {
 # says NAME PART [TIMES]: waits until a line of the guest has PART in it (in so many lines).
 says() {
   local name=$1 part=$2 times=${3:-1} count end=$(($(now) + PATIENCE))
-  until count=$(grep -cF "$part" "$SCRATCH/$name.log" 2>/dev/null) && [ "$count" -ge "$times" ]; do
+  until count=$(heard "$name" | grep -cF "$part") && [ "$count" -ge "$times" ]; do
     if [ "$(now)" -ge $end ] || ended "$name"; then
       echo "--- the last lines of $name:"
       tail -30 "$SCRATCH/$name.log" 2>/dev/null || true
@@ -149,6 +149,10 @@ says() {
   done
   ok "$name says \"$part\"${3:+ $3 times}"
 }
+
+# What the guest has said since forget NAME.
+heard() { tail -n "+$(cat "$SCRATCH/$1.mark" 2>/dev/null || echo 1)" "$SCRATCH/$1.log" 2>/dev/null; }
+forget() { echo $(($(wc -l <"$SCRATCH/$1.log") + 1)) >"$SCRATCH/$1.mark"; }
 
 # Whether the guest's process is gone, which it is not before it was there.
 ended() { [ -e "$SCRATCH/$1.pid" ] && ! kill -0 "$(cat "$SCRATCH/$1.pid")" 2>/dev/null; }

@@ -16,7 +16,7 @@ hand_over() {
   for word in "$@"; do says one "$word"; done
   ! grep broken $SCRATCH/one.log || fail "the guest cannot use $name"
   equal "$name is on vfio-pci" vfio-pci "$(driver "$at")"
-  contains "gpus tells who has it" '"attached_to": "one"' "$(about "$at" attached_to)"
+  contains "gpus tells who has it" '"attached_to": "VM one (' "$(about "$at" attached_to)"
   contains "status names it" "$at" "$(nearmetal status)"
   contains "and the guest" one "$(nearmetal status)"
   said=$(nearmetal detach "$at" 2>&1) || fail "detach of $name: $said"
@@ -24,7 +24,7 @@ hand_over() {
   equal "$name is kept for the next guest" vfio-pci "$(driver "$at")"
   said=$(nearmetal release "$at" 2>&1) || fail "release of $name: $said"
   host_is_as_before "$name given back"
-  : >$SCRATCH/one.log
+  forget one
 }
 hand_over alone "L2 found" framebuffer
 hand_over flr "L2 found" command

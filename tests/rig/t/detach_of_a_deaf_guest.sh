@@ -11,7 +11,7 @@ says deaf command
 refused "a guest that does not answer" "deaf" nearmetal detach "$at" --timeout 3
 says deaf "L2 asked"
 equal "it is still on vfio-pci" vfio-pci "$(driver "$at")"
-contains "and still the guest's" '"attached_to": "deaf"' "$(about "$at" attached_to)"
+contains "and still the guest's" '"attached_to": "VM deaf (' "$(about "$at" attached_to)"
 contains "status says so, too" deaf "$(nearmetal status)"
 refused "it is not given to the host under the guest's hands" "deaf" nearmetal release "$at"
 

@@ -15,11 +15,11 @@ wait $b && won=$won${won:+ and }two || true
 case "$won" in one | two) ok "one of two wins: $won" ;; *) cat $SCRATCH/a $SCRATCH/b; fail "won: \"$won\"" ;; esac
 contains "the other hears who has it" "VM $won" "$(cat $SCRATCH/a $SCRATCH/b | grep -v 'is attached to')"
 says $won command
-contains "it is where it was said to be" "\"attached_to\": \"$won\"" "$(about "$at" attached_to)"
+contains "it is where it was said to be" "\"attached_to\": \"VM $won (" "$(about "$at" attached_to)"
 nearmetal detach "$at" --release
 
 # Two GPUs for one guest at the same time.
-: >$SCRATCH/one.log
+forget one
 nearmetal attach "$(gpu alone)" --vm one & a=$!
 nearmetal attach "$(gpu near)" --vm one & b=$!
 wait $a || fail "the first of two"
