@@ -229,7 +229,7 @@ def payload(build, path):
         if not source.exists():
             raise NotBuilt(f"{source} is not built.")
         tree.file(name, source)
-    for source in sorted([*HERE.glob("l1/*.sh"), *HERE.glob("t/*.sh")]):
+    for source in sorted([*HERE.glob("l1/*.sh"), *HERE.glob("t/**/*.sh")]):
         tree.file(f"rig/{source.relative_to(HERE)}", source, 0o755)
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
         for name, (mode, data) in sorted(tree.entries.items()):
