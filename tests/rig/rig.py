@@ -11,7 +11,7 @@ A test says in comment lines of its own what it needs:
     # boot: NAME     tests of one name share a machine; else it has its own, with its own name
     # machine: NAME  of machine.py; full where nothing is said
     # cuts: COUNT    of the power that it asks for at most (0)
-    # limit: SECONDS of wall time (180) for each time that it is started; generous, since machines are loaded
+    # limit: SECONDS of wall time (600) for each time that it is started; generous, since machines are loaded
     # all            only with `./dev test --rig-all`
 
 What lies in t/open/ is in no list and runs only by name (open/NAME): it has not passed yet.
@@ -41,7 +41,7 @@ import kernel
 import machine
 
 TESTS = image.HERE / "t"
-BOOT_LIMIT = 300
+BOOT_LIMIT = 600
 SLACK = 60  # L1 keeps a test's limit itself; this much later it is taken to be stuck
 
 
@@ -57,7 +57,8 @@ class Test:
 
 def read_test(path):
     said = dict(re.findall(r"^# (boot|machine|limit|cuts): *(\S+)$", path.read_text(), re.MULTILINE))
-    test = Test(str(path.relative_to(TESTS).with_suffix("")), said.get("boot", path.stem), said.get("machine", "full"), int(said.get("limit", 180)),
+    test = Test(str(path.relative_to(TESTS).with_suffix("")), said.get("boot", path.stem),
+                said.get("machine", "full"), int(said.get("limit", 600)),
                 int(said.get("cuts", 0)),
                 bool(re.search(r"^# all$", path.read_text(), re.MULTILINE)))
     if test.machine not in machine.MACHINES:

@@ -84,7 +84,7 @@ about() {
 # --- waiting --------------------------------------------------------------------------------------------------------
 
 now() { cut -d. -f1 /proc/uptime; }
-readonly PATIENCE=120  # seconds for one thing to happen; the test's own limit may be the shorter one
+readonly PATIENCE=400  # seconds for one thing to happen; the test's own limit may be the shorter one
 
 # until_true WHAT COMMAND...: tries until it succeeds.
 until_true() {

@@ -1,6 +1,6 @@
 # One command hands a GPU to a running guest, which uses it; one takes it back; one gives it to the host's driver again.
 # boot: attach
-# limit: 600
+# limit: 1200
 . /rig/l1/lib.sh
 load_host_drivers
 start_guest one

@@ -1,6 +1,6 @@
 # A guest that never answers the request to let go: the command says so in time, and nothing is torn.
 # boot: attach
-# limit: 300
+# limit: 1200
 . /rig/l1/lib.sh
 load_host_drivers
 start_guest deaf deaf

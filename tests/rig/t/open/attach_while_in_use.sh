@@ -1,6 +1,6 @@
 # A guest that never pauses to use its devices is given one more, and is asked for the first one back.
 # boot: attach
-# limit: 300
+# limit: 1200
 . /rig/l1/lib.sh
 load_host_drivers
 start_guest one busy

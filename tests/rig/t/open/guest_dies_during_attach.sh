@@ -1,5 +1,5 @@
 # The guest's QEMU is killed while the GPU is on its way into it, at every fifth moment of the way.
-# limit: 600
+# limit: 1200
 . /rig/l1/lib.sh
 load_host_drivers
 remember_host

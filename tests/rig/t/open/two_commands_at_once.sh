@@ -1,6 +1,6 @@
 # Two commands for one GPU, and for one guest: each ends, and the GPU is in one place.
 # boot: attach
-# limit: 300
+# limit: 1200
 . /rig/l1/lib.sh
 load_host_drivers
 start_guest one
