@@ -29,4 +29,3 @@ hand_over() {
 hand_over alone "L2 found" framebuffer
 hand_over flr "L2 found" command
 hand_over far framebuffer
-hand_over card framebuffer audio dma interrupt
