@@ -109,6 +109,13 @@ Result<void> FakeKernel::react(const std::string& path, const std::string& text)
   }
   if (file == "reset") {
     const std::string address(inventory::last_part(directory));
+    if (inventory::trimmed(host_.read(directory + "/reset_method", 100).text) == "bus") {
+      // As the real one: it offers that to each function, and does it only to one that is alone on its bus.
+      const std::string bus = address.substr(0, address.rfind(':') + 1);
+      for (const std::string& other : host_.list("/sys/bus/pci/devices").names) {
+        if (other != address && other.starts_with(bus)) return said("Inappropriate ioctl for device");
+      }
+    }
     if (faulty("reset-kills", address)) replace(directory + "/config", "\xff\xff\xff\xff");
     return {};
   }

@@ -176,8 +176,8 @@ class Reset : public Step {
   }
   std::vector<std::string> undo_commands() const override { return {}; }
   Result<void> perform(Context& context) override {
-    // Absent where a function cannot be reset alone; VFIO has reset the bus when the last user left.
-    if (!context.system.host().exists(file())) return {};
+    // Where a function cannot be reset alone, VFIO has reset the bus when the last user of all its functions left.
+    if (!context.system.host().exists(file()) || !resets_alone(context.system.host())) return {};
     auto written = context.system.write(file(), "1", context.guest);
     if (written || !insist_) return {};
     return Error{fmt::format("{} cannot be reset: {}. `nearmetal release --force` gives it back as it is.",
@@ -195,6 +195,16 @@ class Reset : public Step {
 
  private:
   std::string file() const { return device_directory(address_) + "/reset"; }
+  // The kernel offers a reset of the bus even to a function that is not alone there, and then refuses it.
+  bool resets_alone(const inventory::Host& host) const {
+    const inventory::Reading methods = host.read(device_directory(address_) + "/reset_method", 256);
+    if (inventory::trimmed(methods.text) != "bus") return true;
+    const std::string name = address_.text(), bus = name.substr(0, name.rfind(':') + 1);
+    for (const std::string& other : host.list("/sys/bus/pci/devices").names) {
+      if (other != name && other.starts_with(bus)) return false;
+    }
+    return true;
+  }
   PciAddress address_;
   bool insist_;
 };

@@ -77,12 +77,12 @@ void check_iommu(Patient& patient) {
   }
   finding.level = Level::fail;
   finding.why = kWhyIommu;
-  const bool tables = patient.host.exists("/sys/firmware/acpi/tables/DMAR") ||
-                      patient.host.exists("/sys/firmware/acpi/tables/IVRS") ||
+  const bool intel_table = patient.host.exists("/sys/firmware/acpi/tables/DMAR");
+  const bool tables = intel_table || patient.host.exists("/sys/firmware/acpi/tables/IVRS") ||
                       patient.host.exists("/sys/firmware/acpi/tables/IORT");
   finding.found = tables ? "The firmware describes an IOMMU, and the kernel does not use it."
                          : "There are no IOMMU groups, and the firmware describes no IOMMU.";
-  if (!patient.inventory.virtual_machine.empty()) {
+  if (!patient.inventory.virtual_machine.empty() && !tables) {
     finding.fixes.push_back({.advice =
                                  "This host is a virtual machine: it needs an IOMMU from the host below, with QEMU "
                                  "-device intel-iommu,intremap=on,caching-mode=on on a q35 machine."});
@@ -92,7 +92,8 @@ void check_iommu(Patient& patient) {
                                  "setup."});
   }
   std::vector<std::string> words;
-  if (patient.processor == Patient::Processor::intel) words.push_back("intel_iommu=on");
+  // A virtual machine may have Intel's IOMMU beside an AMD processor.
+  if (patient.processor == Patient::Processor::intel || intel_table) words.push_back("intel_iommu=on");
   words.push_back("iommu=pt");
   for (Fix& fix : patient.add_parameters(words)) finding.fixes.push_back(std::move(fix));
   for (const char* off : {"intel_iommu=off", "amd_iommu=off", "iommu=off"}) {

@@ -85,6 +85,15 @@ TEST(Doctor, WhereTheFirmwareHasOneTheKernelIsAsked) {
   EXPECT_EQ(iommu.fixes.back().advice, "Take intel_iommu=off off the kernel's command line.");
 }
 
+TEST(Doctor, AVirtualMachineThatHasAnIommuIsToldToTurnItOn) {
+  Examined machine("guest");
+  machine.tree.file("/sys/firmware/acpi/tables/DMAR", "DMAR");
+  std::string said;
+  for (const Fix& fix : machine.finding("iommu").fixes) said += fix.advice + fix.line + fix.command;
+  EXPECT_TRUE(mentions(said, "intel_iommu=on")) << said;  // the table decides, not the processor's maker
+  EXPECT_FALSE(mentions(said, "from the host below")) << said;
+}
+
 TEST(Doctor, KnowsOtherBootLoaders) {
   Examined machine("no-iommu");
   machine.tree.file("/etc/os-release", "ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n");
