@@ -4,6 +4,7 @@
     cmd -> bench -> base        workload -> device -> kernels (beside src/), base
     cmd -> attach -> inventory -> base        cmd -> guest -> inventory
     cmd -> pool -> base         cmd -> store -> base
+    cmd -> identity -> wire
 
 Siblings never include each other, and nothing includes upwards. What api/ generates (headers without a folder in their
 name) belongs to those who speak CUDA: client, server, softgpu, and the wire that carries it.
@@ -30,7 +31,8 @@ MAY_INCLUDE = {
     "attach": {"inventory", "base"},
     "pool": {"base"},
     "store": {"base"},
-    "cmd": {"server", "bench", "attach", "guest", "inventory", "pool", "store", "wire", "base"},
+    "identity": {"wire", "base"},
+    "cmd": {"server", "bench", "attach", "guest", "identity", "inventory", "pool", "store", "wire", "base"},
 }
 MAY_USE_GENERATED = {"client", "server", "softgpu", "wire", "device", "workload"}
 # The client lives in other people's processes: libc and the C++ standard library, nothing else.

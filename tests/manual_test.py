@@ -30,7 +30,9 @@ class Manual(unittest.TestCase):
                             ("status", "nearmetal status"), ("top", "nearmetal top"), ("vm run", "nearmetal vm run"),
                             ("bench list", "nearmetal bench list"), ("bench run", "nearmetal bench run"),
                             ("bench compare", "nearmetal bench compare"),
-                            ("bench report", "nearmetal bench report"),
+                            ("bench report", "nearmetal bench report"), ("pool init", "nearmetal pool init"),
+                            ("pool invite", "nearmetal pool invite"), ("pool join", "nearmetal pool join"),
+                            ("pool revoke", "nearmetal pool revoke"), ("pool members", "nearmetal pool members"),
                             ("pool simulate", "nearmetal pool simulate"), ("serve", "nearmetal serve, nearmetald")):
             shown = subprocess.run([BIN / "nearmetal", *verb.split(), "--help"], capture_output=True, text=True, check=True).stdout
             listed = options(shown.split("Options:")[1].split("Example:")[0]) - {"--help"}

@@ -121,6 +121,7 @@ void ServeSettings::fill_from(const ServeSettings& other) {
   take(drain_seconds, other.drain_seconds);
   take(image_cache, other.image_cache);
   take(image_cache_size, other.image_cache_size);
+  take(pool, other.pool);
   take(log_level, other.log_level);
 }
 
@@ -136,6 +137,7 @@ Result<ServeSettings> read_serve_config(const std::string& path) {
                                         {"drain_seconds", {"a whole number", into(settings.drain_seconds)}},
                                         {"image_cache", {"a string", into(settings.image_cache)}},
                                         {"image_cache_size", {"a whole number", into(settings.image_cache_size)}},
+                                        {"pool", {"a string", into(settings.pool)}},
                                         {"log_level", {"a string", into(settings.log_level)}},
                                     });
   if (!read) return read.error();

@@ -23,6 +23,7 @@ struct ServeSettings {
   std::optional<int64_t> drain_seconds;
   std::optional<std::string> image_cache;
   std::optional<int64_t> image_cache_size;  // MiB
+  std::optional<std::string> pool;
   std::optional<std::string> log_level;
 
   // What is said here wins over `other`.

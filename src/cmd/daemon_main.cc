@@ -1,8 +1,10 @@
-// nearmetald: the server. With --worker, one of its own workers; with --probe-driver and --load-driver, its look at the
+// nearmetald: the server. With --worker, one of its own workers; with --gate, --enrol and --refresh, what it has for
+// clients on other hosts (cmd/gate.h); with --probe-driver and --load-driver, its look at the
 // machine's driver and at one that was named. These are for its own use.
 #include "base/log.h"
 #include "base/version.h"
 #include "cmd/driver_choice.h"
+#include "cmd/gate.h"
 #include "cmd/serve_options.h"
 #include "server/image_cache.h"
 #include "server/worker.h"
@@ -73,6 +75,7 @@ int serve(const Args& args) {
     plan->daemon.pool.command.insert(plan->daemon.pool.command.end(), {"--image-cache", cache, "--image-cache-bytes",
                                                                        std::to_string(plan->image_cache_bytes)});
   }
+  if (const auto ready = serve_encrypted(plan->pool, plan->daemon); !ready) return fail(ready.error().message);
   if (const auto served = server::serve(plan->daemon); !served) return fail(served.error().message);
   return 0;
 }
@@ -86,6 +89,9 @@ int main(int argc, char** argv) {
   const Args rest(args.begin() + (args.empty() ? 0 : 1), args.end());
   const std::string first = args.empty() ? "" : args[0];
   if (first == "--worker") return worker(rest);
+  if (first == "--gate") return gate(rest);
+  if (first == "--enrol") return enrol(rest);
+  if (first == "--refresh") return refresh(rest);
   if (first == "--probe-driver" && rest.size() == 1) return probe_driver(rest[0]);
   if (first == "--load-driver" && rest.size() == 1) return load_driver(rest[0]);
   if (first == "--version") return version_verb({});

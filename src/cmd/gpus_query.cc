@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/process.h"
+#include "cmd/reach.h"
 #include "cmd/run_env.h"
 
 namespace nm::cmd {
@@ -74,9 +75,9 @@ Result<std::vector<GpuInfo>> from_json(const std::string& text) {
 }
 
 Result<std::vector<GpuInfo>> query_gpus(const wire::Address& server) {
-  if (const auto answers = wire::dial(server, Millis(5'000)); !answers) return answers.error();
   auto env = run_environment(current_environment(), own_tree(), server, "");
   if (!env) return env.error();
+  if (const auto reached = reach(server, *env, false); !reached) return reached.error();
   unset_env(*env, "CUDA_VISIBLE_DEVICES");  // the server's list, not what is left of it here
 
   int ends[2];

@@ -26,10 +26,11 @@ constexpr Verb kVerbs[] = {
     {"vm", "start virtual machines with GPUs", nm::cmd::vm_verb},
     {"top", "show a server's sessions and what they do", nm::cmd::top_verb},
     {"bench", "measure what a way to a GPU costs", nm::cmd::bench_verb},
-    {"pool", "share many hosts' GPUs among many", nm::cmd::pool_verb},
+    {"pool", "many hosts as one: make a pool, invite, join, revoke, simulate", nm::cmd::pool_verb},
     {"serve", "offer this machine's GPUs", nm::cmd::serve_verb},
     {"version", "print the release", nm::cmd::version_verb},
     {"__gpus-probe", "", nm::cmd::gpus_probe_verb},
+    {"__courier", "", nm::cmd::courier_verb},
 };
 
 void print_help(FILE* to) {

@@ -1,5 +1,6 @@
 // nearmetal run: our libraries in front, the server's address in the environment, then exec. Nothing of ours stays
-// behind, so CMD's exit status, signals and terminal are its own.
+// behind but, for a server on another host, a courier (cmd/reach.h), so CMD's exit status, signals and terminal are its
+// own.
 #include <errno.h>
 #include <fmt/format.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "base/process.h"
 #include "cmd/command_line.h"
 #include "cmd/config.h"
+#include "cmd/reach.h"
 #include "cmd/run_env.h"
 
 namespace nm::cmd {
@@ -19,7 +21,6 @@ namespace {
 constexpr int kOurs = 125;
 constexpr int kNotExecutable = 126;
 constexpr int kNotFound = 127;
-constexpr Millis kServerTimeout{5'000};
 
 class UsageWithCommand : public CLI::Formatter {
  public:
@@ -68,7 +69,8 @@ int run_verb(const Args& args) {
   CLI::App app("Runs CMD with our libcuda.so.1 and libnvidia-ml.so.1 in front; its CUDA calls are made by the server.",
                "nearmetal run");
   app.formatter(std::make_shared<UsageWithCommand>());
-  app.add_option("--server", server, "unix:PATH or tcp:HOST:PORT (else NEARMETAL_SERVER, else the configuration)")
+  app.add_option("--server", server,
+                 "unix:PATH, tcp:HOST:PORT or tls:HOST:PORT (else NEARMETAL_SERVER, else the configuration)")
       ->type_name("ADDRESS");
   const auto* chosen = app.add_option("--gpus", gpus, "which of the server's GPUs CMD sees, as in CUDA_VISIBLE_DEVICES")
                            ->type_name("0,2");
@@ -94,11 +96,9 @@ int run_verb(const Args& args) {
   }
   const auto address = client_server(server);
   if (!address) return fail(address.error().message, kOurs);
-  const auto env = run_environment(current_environment(), own_tree(), *address, gpus);
+  auto env = run_environment(current_environment(), own_tree(), *address, gpus);
   if (!env) return fail(env.error().message, kOurs);
-  if (const auto answers = wire::dial(*address, kServerTimeout); !answers) {
-    return fail(answers.error().message, kOurs);
-  }
+  if (const auto reached = reach(*address, *env, true); !reached) return fail(reached.error().message, kOurs);
   return become(command, *env);
 }
 

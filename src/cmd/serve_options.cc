@@ -52,7 +52,8 @@ std::string standard_image_cache() {
 }  // namespace
 
 void add_serve_flags(CLI::App& app, ServeSettings& flags, std::string& config_path) {
-  app.add_option("--listen", flags.listen, "unix:PATH or tcp:127.0.0.1:PORT or tcp:[::1]:PORT; may be repeated")
+  app.add_option("--listen", flags.listen,
+                 "unix:PATH, tcp:127.0.0.1:PORT, or for members of the pool tls:0.0.0.0:PORT; may be repeated")
       ->take_all()
       ->expected(1, 64)
       ->allow_extra_args(false)
@@ -75,10 +76,13 @@ void add_serve_flags(CLI::App& app, ServeSettings& flags, std::string& config_pa
                  "XDG_CACHE_HOME or ~/.cache)")
       ->type_name("DIR");
   number("--image-cache-size", flags.image_cache_size, "MiB that they may take together (default 1024; 0: keep none)");
+  app.add_option("--pool", flags.pool,
+                 "this host's certificate and its pool, for tls: addresses (default: as `nearmetal pool init` has it)")
+      ->type_name("DIR");
   app.add_option("--log-level", flags.log_level, "debug, info (the default), warn or error")->type_name("LEVEL");
   app.add_option("--config", config_path,
                  "TOML file that may set listen, group, driver, nvml, warm, max_sessions, drain_seconds, image_cache, "
-                 "image_cache_size and log_level; a flag wins over its key")
+                 "image_cache_size, pool and log_level; a flag wins over its key")
       ->type_name("FILE");
 }
 
@@ -115,10 +119,14 @@ Result<ServePlan> plan_serve(const ServeSettings& settings, const std::string& f
     return Error{fmt::format("{} is \"{}\"; it must be an absolute path. --image-cache-size 0 keeps no images.",
                              option("image_cache"), *settings.image_cache)};
   }
+  if (settings.pool && !settings.pool->starts_with("/")) {
+    return Error{fmt::format("{} is \"{}\"; it must be an absolute path.", option("pool"), *settings.pool)};
+  }
   const auto level = level_named(option("log_level"), settings.log_level.value_or("info"));
   if (!level) return level.error();
 
   plan.log_level = *level;
+  plan.pool = settings.pool.value_or("");
   plan.image_cache = settings.image_cache.value_or(standard_image_cache());
   // Clients on this machine's Unix sockets never ask for one.
   const bool far = !std::all_of(plan.daemon.listen.begin(), plan.daemon.listen.end(), is_unix);

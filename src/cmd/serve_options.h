@@ -17,6 +17,7 @@ struct ServePlan {
   std::string nvml;
   std::string image_cache;         // directory; empty: there is no place for one
   uint64_t image_cache_bytes = 0;  // 0: no image is kept
+  std::string pool;                // directory of this host's certificate; empty: the usual one
   log::Level log_level = log::Level::info;
 };
 

@@ -7,6 +7,7 @@
 
 #include "cmd/command_line.h"
 #include "cmd/config.h"
+#include "cmd/reach.h"
 #include "cmd/top_query.h"
 #include "cmd/top_screen.h"
 #include "cmd/top_table.h"
@@ -91,6 +92,9 @@ int top_verb(const Args& args) {
 
   const auto address = client_server(server);
   if (!address) return fail(address.error().message);
+  if (address->tls) {
+    if (const auto reached = reach_from_here(*address); !reached) return fail(reached.error().message);
+  }
   const auto pause = Millis(static_cast<int64_t>(delay * 1000));
   if (once || output == "json" || !::isatty(STDOUT_FILENO)) return show_once(*address, pause, output == "json");
   return show_live(*address, pause);

@@ -24,5 +24,6 @@ int serve_verb(const Args& args);  // becomes nearmetald
 int version_verb(const Args& args);
 
 int gpus_probe_verb(const Args& args);  // hidden: what `gpus` runs with our client library loaded
+int courier_verb(const Args& args);     // hidden: what makes a program's encrypted connections
 
 }  // namespace nm::cmd

@@ -64,7 +64,8 @@ class Daemon {
   explicit Daemon(const DaemonOptions& options)
       : options_(options),
         env_(options.pool.env, own_tree()),
-        pool_(loop_, pool_options(), [this](auto id, auto& end) { on_worker_end(id, end); }) {}
+        pool_(loop_, pool_options(), [this](auto id, auto& end) { on_worker_end(id, end); }),
+        gate_(loop_, options.gate, [this](const auto& handover, Fd fd) { let_in(handover, std::move(fd)); }) {}
 
   Result<void> run();
 
@@ -75,6 +76,7 @@ class Daemon {
     return pool;
   }
   Result<void> open_listeners();
+  Result<void> open_gate();
   Result<void> watch_signals();
   void on_signal();
   void drain();
@@ -83,6 +85,8 @@ class Daemon {
 
   void set_accepting(bool accepting);
   void accept_all(const Listener& listener);
+  void let_in(const wire::Handover& handover, Fd fd);
+  void greet(Fd fd, Peer peer);
   void on_hello_bytes(int fd, uint32_t events);
   void dispatch(Connection& connection);
   void begin_session(Connection& connection);
@@ -108,6 +112,7 @@ class Daemon {
   std::unordered_map<wire::Token, Session, TokenHash> sessions_;
   std::unordered_map<WorkerPool::WorkerId, wire::Token> tokens_;
   WorkerPool pool_;
+  GateKeeper gate_;
 };
 
 // Every session costs the daemon two descriptors; the usual soft limit of 1024 would be the first wall.
@@ -122,6 +127,7 @@ Result<void> Daemon::run() {
   raise_descriptor_limit();
   if (auto opened = open_listeners(); !opened) return opened.error();
   if (auto watched = watch_signals(); !watched) return watched.error();
+  if (auto opened = open_gate(); !opened) return opened.error();
   pool_.fill();
   set_accepting(true);
   for (const Listener& listener : listeners_) log::info("Listening on " + listener.address().text() + ".");
@@ -133,11 +139,24 @@ Result<void> Daemon::run() {
 
 Result<void> Daemon::open_listeners() {
   for (const wire::Address& address : options_.listen) {
+    if (address.tls && options_.gate.gate.empty()) {
+      return Error{fmt::format("Cannot listen on {}: this host has no certificate.", address.text())};
+    }
     auto made = listen_on(address, options_.group);
     if (!made) return made.error();
     for (Listener& listener : *made) listeners_.push_back(std::move(listener));
   }
   return {};
+}
+
+// After the signals are watched: the gate must not be born with ours blocked and nobody to end it.
+Result<void> Daemon::open_gate() {
+  std::vector<int> encrypted;
+  for (const Listener& listener : listeners_) {
+    if (listener.address().tls) encrypted.push_back(listener.fd());
+  }
+  if (encrypted.empty()) return {};
+  return gate_.start(std::move(encrypted));
 }
 
 Result<void> Daemon::watch_signals() {
@@ -168,6 +187,7 @@ void Daemon::drain() {
   draining_ = true;
   notify_service_manager("STOPPING=1");
   set_accepting(false);
+  gate_.close();
   listeners_.clear();
   log::info(fmt::format("Stopping: {} session(s) have up to {} s to end.", sessions_.size(),
                         options_.drain.count() / 1000.0));
@@ -188,7 +208,9 @@ void Daemon::stop_if_empty() {
 void Daemon::set_accepting(bool accepting) {
   if (accepting_ == accepting || (accepting && draining_)) return;
   accepting_ = accepting;
+  gate_.pause(!accepting);
   for (const Listener& listener : listeners_) {
+    if (listener.address().tls) continue;  // the gate's
     if (accepting) {
       loop_.watch(listener.fd(), EPOLLIN, [this, &listener](uint32_t) { accept_all(listener); });
     } else {
@@ -212,17 +234,34 @@ void Daemon::accept_all(const Listener& listener) {
     if (listener.address().kind == wire::Address::Kind::tcp) {
       ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
-    const int number = fd.get();
-    auto connection = std::make_unique<Connection>();
-    connection->peer = peer_of(number, listener.address());
-    connection->fd = std::move(fd);
-    connection->deadline = loop_.after(options_.hello_timeout, [this, number] {
-      refuse(*connections_.at(number), wire::Status::refused, "The Hello did not arrive in time.");
-    });
-    connections_.emplace(number, std::move(connection));
-    loop_.watch(number, EPOLLIN, [this, number](uint32_t events) { on_hello_bytes(number, events); });
+    Peer peer = peer_of(fd.get(), listener.address());
+    greet(std::move(fd), std::move(peer));
   }
   set_accepting(false);  // drop() opens again
+}
+
+// The gate has shaken hands with it: from here on it is a connection as any other.
+void Daemon::let_in(const wire::Handover& handover, Fd fd) {
+  if (draining_) return;
+  ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
+  Peer peer;
+  peer.from = wire::plain_text(wire::text_in(handover.from));
+  peer.member = wire::plain_text(wire::text_in(handover.peer));
+  peer.text = fmt::format("{} at {}", peer.member, peer.from);
+  greet(std::move(fd), std::move(peer));
+  if (connections_.size() >= kMaxPending) set_accepting(false);
+}
+
+void Daemon::greet(Fd fd, Peer peer) {
+  const int number = fd.get();
+  auto connection = std::make_unique<Connection>();
+  connection->peer = std::move(peer);
+  connection->fd = std::move(fd);
+  connection->deadline = loop_.after(options_.hello_timeout, [this, number] {
+    refuse(*connections_.at(number), wire::Status::refused, "The Hello did not arrive in time.");
+  });
+  connections_.emplace(number, std::move(connection));
+  loop_.watch(number, EPOLLIN, [this, number](uint32_t events) { on_hello_bytes(number, events); });
 }
 
 void Daemon::on_hello_bytes(int fd, uint32_t) {
@@ -325,6 +364,13 @@ void Daemon::begin_session(Connection& connection) {
                               "raise --max-sessions.",
                               options_.max_sessions));
   }
+  if (options_.admit && !connection.peer.member.empty()) {
+    const wire::Hello& hello = connection.reader.client().hello;
+    const auto admitted =
+        options_.admit(connection.peer.member, connection.peer.from,
+                       wire::plain_text({hello.program, ::strnlen(hello.program, sizeof hello.program)}));
+    if (!admitted) return refuse(connection, wire::Status::refused, admitted.error().message);
+  }
   if (::getrandom(&connection.token, sizeof connection.token, 0) != sizeof connection.token) {
     return refuse(connection, wire::Status::refused, "The server's host gives no random numbers.");
   }
@@ -343,7 +389,7 @@ void Daemon::begin_session(Connection& connection) {
 void Daemon::on_worker(int fd, WorkerPool::WorkerId worker) {
   Connection& connection = *connections_.at(fd);
   connection.request = 0;
-  Assignment assignment = {.hello = connection.reader.client().hello};
+  Assignment assignment = {.hello = connection.reader.client().hello, .is_far = !connection.peer.member.empty()};
   const wire::Token token = connection.token;
   assignment.hello.token = token;
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);  // the worker gets a blocking socket
@@ -367,12 +413,13 @@ void Daemon::on_worker(int fd, WorkerPool::WorkerId worker) {
 void Daemon::join_session(Connection& connection) {
   const wire::Hello& hello = connection.reader.client().hello;
   const auto session = sessions_.find(hello.token);
-  if (session == sessions_.end()) {
+  // A token that somebody else has come by opens nothing.
+  if (session == sessions_.end() || session->second.peer.member != connection.peer.member) {
     return refuse(connection, wire::Status::unknown_session, "The session that this connection wants to join is over.");
   }
   const int fd = connection.fd.get();
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-  if (auto given = pool_.assign(session->second.worker, Assignment{.hello = hello}, fd); !given) {
+  if (auto given = pool_.assign(session->second.worker, Assignment{.hello = hello, .is_far = !connection.peer.member.empty()}, fd); !given) {
     return refuse(connection, wire::Status::refused, given.error().message);
   }
   drop(fd);

@@ -2,11 +2,13 @@
 // over. It never sees a CUDA call: what a hostile client sends after its Hello reaches that client's worker alone.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "server/daemon_gate.h"
 #include "server/worker_pool.h"
 #include "wire/address.h"
 
@@ -19,6 +21,10 @@ struct DaemonOptions {
   Millis drain{10'000};     // how long a stop waits for sessions
   Millis hello_timeout{5'000};
   PoolOptions pool;
+  GateCommands gate;  // without a command, no encrypted address is listened on
+  // Whether a member of the pool ("user alice"), calling from there, may have a session of this program. The error is
+  // the sentence that it is told. Not asked about local connections and plain loopback.
+  std::function<Result<void>(const std::string& member, const std::string& from, const std::string& program)> admit;
 };
 
 // Serves until SIGTERM or SIGINT and leaves nothing behind: no socket, no process. A second signal ends the wait for

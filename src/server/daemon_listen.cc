@@ -133,14 +133,6 @@ Result<Fd> listen_ip(const Address& address, const sockaddr* at, socklen_t size)
 }
 
 Result<std::vector<Listener>> listen_tcp(const Address& address) {
-  if (!wire::is_loopback(address)) {
-    return cannot_listen(
-        address,
-        fmt::format("only loopback addresses are served, because connections are neither encrypted nor authenticated "
-                    "yet. Listen on tcp:127.0.0.1:{0} and let clients on other hosts come through a tunnel: "
-                    "ssh -L {0}:127.0.0.1:{0} THIS-HOST.",
-                    address.port));
-  }
   sockaddr_in v4 = {};
   v4.sin_family = AF_INET;
   v4.sin_port = htons(address.port);
@@ -164,6 +156,11 @@ Result<std::vector<Listener>> listen_tcp(const Address& address) {
     } else if (!both) {  // localhost on a host without IPv6 is still localhost
       return fd.error();
     }
+  }
+  if (made.empty()) {
+    return cannot_listen(address,
+                         "a server listens on addresses, not on names. Write an address of this host's, or 0.0.0.0 "
+                         "for all of them.");
   }
   return made;
 }

@@ -1,4 +1,4 @@
-// The sockets a daemon listens on. What is not loopback is refused: there is no encryption and no authentication yet.
+// The sockets a daemon listens on. Those of encrypted addresses are the gate's to accept from (daemon_gate.h).
 #pragma once
 
 #include <sys/types.h>

@@ -16,6 +16,7 @@ struct Peer {
   std::string from;  // "unix:/run/nearmetal.sock", or "tcp:127.0.0.1:51000", the peer's own address
   bool local = false;
   uint64_t pid = 0, uid = 0;  // where local, as the kernel tells
+  std::string member;         // "user alice", where a certificate says so; such a connection came through the gate
 };
 Peer peer_of(int fd, const wire::Address& listener);
 

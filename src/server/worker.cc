@@ -181,7 +181,7 @@ int worker_main(const WorkerOptions& options) {
   }).detach();
 
   end_with_client(connection.get());
-  bool unix_socket = is_unix(connection.get());
+  bool unix_socket = !assignment.is_far && is_unix(connection.get());
   if (assignment.hello.purpose == wire::Purpose::nvml) {
     if (auto stream = wire::accept_transport(std::move(connection), unix_socket)) {
       tell_transport(*stream, page);

@@ -13,7 +13,8 @@
 namespace nm::server {
 
 struct Assignment {
-  wire::Hello hello;  // hello.token names the session (for a new one, the token that the daemon drew)
+  wire::Hello hello;    // hello.token names the session (for a new one, the token that the daemon drew)
+  uint32_t is_far = 0;  // the client is on another host, although the socket is a Unix socket: the gate stands between
 };
 
 struct Report {
@@ -28,7 +29,7 @@ struct WorkerOptions {
   bool init_cuda = true;    // false for NVML sessions
   std::string image_cache;  // directory of images that clients sent (server/image_cache.h); empty: none
   uint64_t image_cache_bytes = 0;
-  int page_fd = -1;         // where it tells what it does (server/session_page.h); negative: nowhere
+  int page_fd = -1;  // where it tells what it does (server/session_page.h); negative: nowhere
 };
 
 // Runs until the session ends. The result is the process's exit status.

@@ -16,14 +16,19 @@
 #include <charconv>
 #include <memory>
 
+#include "wire/handover.h"
+
 namespace nm::wire {
 namespace {
 
+// Beyond the caller's own patience, so that the courier's sentence about who did not answer comes first.
+constexpr Millis kCourierPatience{10'000};
 constexpr size_t kMaxPath = sizeof(sockaddr_un::sun_path) - 1;
 
 Error invalid(std::string_view text, const std::string& why) {
-  return Error{"\"" + std::string(text) + "\" is not a server address: " + why +
-               ". Write unix:/PATH, tcp:HOST:PORT or tcp:[IPV6]:PORT, for example unix:/run/nearmetal.sock."};
+  return Error{
+      "\"" + std::string(text) + "\" is not a server address: " + why +
+      ". Write unix:/PATH, tcp:HOST:PORT, tls:HOST:PORT or tcp:[IPV6]:PORT, for example unix:/run/nearmetal.sock."};
 }
 
 Result<Address> parse_unix(std::string_view text, std::string_view path) {
@@ -35,7 +40,7 @@ Result<Address> parse_unix(std::string_view text, std::string_view path) {
   return Address{.kind = Address::Kind::unix_socket, .path = std::string(path)};
 }
 
-Result<Address> parse_tcp(std::string_view text, std::string_view rest) {
+Result<Address> parse_tcp(std::string_view text, std::string_view rest, bool tls) {
   const auto colon = rest.rfind(':');
   if (colon == rest.npos) return invalid(text, "the port is missing");
   std::string_view host = rest.substr(0, colon), digits = rest.substr(colon + 1);
@@ -58,7 +63,10 @@ Result<Address> parse_tcp(std::string_view text, std::string_view rest) {
   if (host.find_first_of(std::string_view("[]/ \0", 5)) != host.npos) {
     return invalid(text, "the host holds a character that no host name has");
   }
-  return Address{.kind = Address::Kind::tcp, .host = std::string(host), .port = static_cast<uint16_t>(port)};
+  Address address = {
+      .kind = Address::Kind::tcp, .host = std::string(host), .port = static_cast<uint16_t>(port), .tls = tls};
+  address.tls = tls || !is_loopback(address);
+  return address;
 }
 
 Error cannot_reach(const Address& address, const std::string& why) {
@@ -71,10 +79,9 @@ std::string reason(const Address& address, int error) {
     case ENOENT:
       return "there is no such socket. Start one with `nearmetal serve --listen " + address.text() + "`.";
     case ECONNREFUSED:
-      if (!is_unix && !is_loopback(address)) {
-        const std::string port = std::to_string(address.port);
-        return "nothing listens there, and servers listen on loopback only. Use a tunnel: `ssh -fN -L " + port +
-               ":127.0.0.1:" + port + " " + address.host + "`, and tcp:127.0.0.1:" + port + ".";
+      if (address.tls) {
+        return "nothing listens there. Start a server on that host with `nearmetal serve --listen tls:0.0.0.0:" +
+               std::to_string(address.port) + "`; a server without that option listens on no network.";
       }
       return "nothing listens there. Start one with `nearmetal serve --listen " + address.text() + "`.";
     case EACCES:
@@ -137,6 +144,70 @@ Result<Fd> dial_unix(const Address& address, Millis timeout) {
   return fd;
 }
 
+// What this program's courier brings: a connected socket, or a sentence that says why there is none.
+Result<Fd> dial_by_courier(const Address& address, Millis timeout) {
+  const char* path = ::getenv("NEARMETAL_COURIER");
+  if (!path || path[0] != '/') {
+    return cannot_reach(address,
+                        "connections off this host are encrypted, and this program has no courier that makes "
+                        "them. Start it with `nearmetal run --server " +
+                            address.text() + " -- CMD`.");
+  }
+  const Address courier = {.kind = Address::Kind::unix_socket, .path = path};
+  auto asked = dial_unix(courier, timeout);
+  if (!asked) {
+    return cannot_reach(address, "the courier that `nearmetal run` started for this program does not answer at " +
+                                     courier.path + ". Start the program again.");
+  }
+  Handover handover;
+  Fd brought;
+  if (!receive_handover(asked->get(), timeout + kCourierPatience, &handover, &brought)) {
+    return cannot_reach(address, "the courier that `nearmetal run` started for this program said nothing.");
+  }
+  if (!brought) return Error{std::string(text_in(handover.sentence))};
+  return brought;
+}
+
+}  // namespace
+
+std::string Address::text() const {
+  if (kind == Kind::unix_socket) return "unix:" + path;
+  const bool v6 = host.find(':') != std::string::npos;
+  return std::string(tls ? "tls:" : "tcp:") + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+Result<Address> parse_address(std::string_view text) {
+  constexpr std::string_view unix_prefix = "unix:", tcp_prefix = "tcp:", tls_prefix = "tls:";
+  if (text.starts_with(unix_prefix)) return parse_unix(text, text.substr(unix_prefix.size()));
+  if (text.starts_with(tcp_prefix)) return parse_tcp(text, text.substr(tcp_prefix.size()), false);
+  if (text.starts_with(tls_prefix)) return parse_tcp(text, text.substr(tls_prefix.size()), true);
+  return invalid(text, "it starts with none of unix:, tcp: and tls:");
+}
+
+bool is_loopback(const Address& address) {
+  if (address.kind == Address::Kind::unix_socket) return true;
+  if (address.host == "localhost") return true;
+  in_addr v4;
+  if (::inet_pton(AF_INET, address.host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+  in6_addr v6;
+  if (::inet_pton(AF_INET6, address.host.c_str(), &v6) == 1) return IN6_IS_ADDR_LOOPBACK(&v6);
+  return false;
+}
+
+Address default_address() {
+  Address address;
+  const uid_t uid = ::geteuid();
+  const char* runtime = ::getenv("XDG_RUNTIME_DIR");
+  if (uid == 0) {
+    address.path = "/run/nearmetal/nearmetal.sock";
+  } else if (runtime && runtime[0] == '/') {
+    address.path = std::string(runtime) + "/nearmetal.sock";
+  } else {
+    address.path = "/tmp/nearmetal-" + std::to_string(uid) + "/nearmetal.sock";
+  }
+  return address;
+}
+
 Result<Fd> dial_tcp(const Address& address, Millis timeout) {
   addrinfo hints = {};
   hints.ai_family = AF_UNSPEC;
@@ -164,46 +235,8 @@ Result<Fd> dial_tcp(const Address& address, Millis timeout) {
   return cannot_reach(address, reason(address, error));
 }
 
-}  // namespace
-
-std::string Address::text() const {
-  if (kind == Kind::unix_socket) return "unix:" + path;
-  const bool v6 = host.find(':') != std::string::npos;
-  return "tcp:" + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
-}
-
-Result<Address> parse_address(std::string_view text) {
-  constexpr std::string_view unix_prefix = "unix:", tcp_prefix = "tcp:";
-  if (text.starts_with(unix_prefix)) return parse_unix(text, text.substr(unix_prefix.size()));
-  if (text.starts_with(tcp_prefix)) return parse_tcp(text, text.substr(tcp_prefix.size()));
-  return invalid(text, "it starts with neither unix: nor tcp:");
-}
-
-bool is_loopback(const Address& address) {
-  if (address.kind == Address::Kind::unix_socket) return true;
-  if (address.host == "localhost") return true;
-  in_addr v4;
-  if (::inet_pton(AF_INET, address.host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
-  in6_addr v6;
-  if (::inet_pton(AF_INET6, address.host.c_str(), &v6) == 1) return IN6_IS_ADDR_LOOPBACK(&v6);
-  return false;
-}
-
-Address default_address() {
-  Address address;
-  const uid_t uid = ::geteuid();
-  const char* runtime = ::getenv("XDG_RUNTIME_DIR");
-  if (uid == 0) {
-    address.path = "/run/nearmetal/nearmetal.sock";
-  } else if (runtime && runtime[0] == '/') {
-    address.path = std::string(runtime) + "/nearmetal.sock";
-  } else {
-    address.path = "/tmp/nearmetal-" + std::to_string(uid) + "/nearmetal.sock";
-  }
-  return address;
-}
-
 Result<Fd> dial(const Address& address, Millis timeout) {
+  if (address.tls) return dial_by_courier(address, timeout);
   return address.kind == Address::Kind::unix_socket ? dial_unix(address, timeout) : dial_tcp(address, timeout);
 }
 

@@ -1,5 +1,8 @@
-// Where a server is: "unix:/run/nearmetal.sock", "tcp:127.0.0.1:4000", "tcp:[::1]:4000", "tcp:localhost:4000".
-// Shared by the programs and by the client library, so: the standard library only, no exceptions.
+// Where a server is: "unix:/run/nearmetal.sock", "tcp:127.0.0.1:4000", "tcp:[::1]:4000", "tls:gpu-host:7811".
+//
+// Off loopback a connection is always encrypted and both ends prove who they are (src/identity): "tcp:" to any other
+// host is read as "tls:". On loopback "tcp:" is plain, for tunnels and for tests, and "tls:" is to be had by asking for
+// it. Shared by the programs and by the client library, so: the standard library only, no exceptions.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +21,7 @@ struct Address {
   std::string path;   // unix_socket: absolute, at most 107 bytes
   std::string host;   // tcp: a name or a literal, without brackets
   uint16_t port = 0;  // tcp: 1 to 65535
+  bool tls = false;   // tcp: encrypted; always so off loopback
 
   std::string text() const;  // parses back to an equal Address
   bool operator==(const Address&) const = default;
@@ -35,6 +39,12 @@ Address default_address();
 
 // A connected, blocking socket with close-on-exec; tcp without Nagle's delay. The error is one sentence that names the
 // address, the reason and the next step. Waits at most `timeout`.
+//
+// What is encrypted is brought by this program's courier (identity/courier.h): it makes the connection, proves who we
+// are and hands over a socket. So whoever dials needs to know nothing of TLS.
 Result<Fd> dial(const Address& address, Millis timeout);
+
+// The bare TCP connection, for those who bring the encryption themselves.
+Result<Fd> dial_tcp(const Address& address, Millis timeout);
 
 }  // namespace nm::wire

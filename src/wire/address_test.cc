@@ -21,11 +21,25 @@ std::string complaint(std::string_view text) {
 
 TEST(Address, ReadsEveryFormAndWritesItBack) {
   for (const std::string text : {"unix:/run/nearmetal.sock", "tcp:127.0.0.1:4000", "tcp:[::1]:4000", "tcp:localhost:1",
-                                 "tcp:gpu-host.example:65535"}) {
+                                 "tls:gpu-host.example:65535", "tls:127.0.0.1:4000"}) {
     EXPECT_EQ(parsed(text).text(), text);
   }
   EXPECT_EQ(parsed("tcp:[::1]:4000").host, "::1");
   EXPECT_EQ(parsed("tcp:127.0.0.1:4000").port, 4000);
+}
+
+TEST(Address, OffLoopbackEverythingIsEncryptedHoweverItIsWritten) {
+  EXPECT_EQ(parsed("tcp:gpu-host:4000"), parsed("tls:gpu-host:4000"));
+  EXPECT_EQ(parsed("tcp:0.0.0.0:4000").text(), "tls:0.0.0.0:4000");
+  EXPECT_FALSE(parsed("tcp:127.0.0.1:4000").tls);
+  EXPECT_TRUE(parsed("tls:[::1]:4000").tls);
+}
+
+TEST(Address, AnEncryptedOneIsReachedThroughACourierAlone) {
+  ::unsetenv("NEARMETAL_COURIER");
+  const auto alone = dial(parsed("tls:127.0.0.1:1"), Millis(1000));
+  ASSERT_FALSE(alone);
+  EXPECT_NE(alone.error().message.find("nearmetal run --server tls:127.0.0.1:1 -- CMD"), std::string::npos);
 }
 
 TEST(Address, RefusalQuotesTheTextAndShowsAValidForm) {

@@ -12,6 +12,8 @@ wrong() {
 run_() { local status=$1 part=$2; shift 2; wrong "$status" "$part" "$BIN/nearmetal" run "$@"; }
 serve_() { local status=$1 part=$2; shift 2; wrong "$status" "$part" "$BIN/nearmetal" serve --driver soft "$@"; }
 gpus_() { local status=$1 part=$2; shift 2; wrong "$status" "$part" "$BIN/nearmetal" gpus "$@"; }
+pool_() { local status=$1 part=$2; shift 2; wrong "$status" "$part" "$BIN/nearmetal" pool "$@"; }
+export NEARMETAL_POOL_DIR=/nonexistent
 config() { echo "$1" >"$SCRATCH/c.toml"; }
 
 # --- the command itself
@@ -34,6 +36,9 @@ wrong 125 'NEARMETAL_SERVER: "bla" is not a server address' env NEARMETAL_SERVER
 gpus_ 1 "unix:$SCRATCH/none: there is no such socket. Start one with" --server "unix:$SCRATCH/none"
 gpus_ 1 'tcp:127.0.0.1:1: nothing listens there' --server tcp:127.0.0.1:1
 
+run_ 125 'There is no pool in /nonexistent. Make one with' --server tls:127.0.0.1:1 -- true
+gpus_ 1 'There is no pool in /nonexistent. Make one with' --server tcp:gpu-host.example:4000
+
 # --- run and gpus
 run_ 125 'There is no program to run. Write nearmetal run -- CMD'
 run_ 125 'There is no program to run' --
@@ -47,10 +52,28 @@ gpus_ 2 '--server excludes --local' --local --server unix:/s
 
 wrong 2 'not expected: extra' "$BIN/nearmetal" doctor extra
 
+# --- pool
+pool_ 2 'Usage: nearmetal pool VERB'
+pool_ 2 'has no verb "frobnicate"' frobnicate
+pool_ 1 'There is no pool in /nonexistent' members
+pool_ 1 'There is no pool in /nonexistent' invite --user alice
+pool_ 2 'Say who is invited: --host NAME or --user NAME' invite
+pool_ 2 '--host excludes --user' invite --host a --user b
+pool_ 2 '"a b" is not a name of a member' invite --user 'a b'
+pool_ 2 '--expires is "soon"; write a time' invite --user a --expires soon
+pool_ 2 'This is not a whole token' join nearmetal-1.host:1.abc
+pool_ 2 'TOKEN is required' join
+pool_ 2 '--address is "a b"; write HOST or HOST:PORT' init --dir "$SCRATCH/p" --address 'a b'
+pool_ 1 'Cannot make the directory /proc/pool' init --dir /proc/pool
+for verb in init invite join revoke members; do
+  wrong 0 'Example:' "$BIN/nearmetal" pool $verb --help
+done
+
 # --- serve: the command line
 serve_ 2 'not expected: --bogus' --bogus
 serve_ 2 '--listen: "foo" is not a server address' --listen foo
-serve_ 1 'only loopback addresses are served, because' --listen tcp:0.0.0.0:4000
+serve_ 1 "this host has no certificate in $SCRATCH/no-pool. Make a pool with" --listen tcp:0.0.0.0:4000 --pool "$SCRATCH/no-pool"
+serve_ 2 '--pool is "pool"; it must be an absolute path' --pool pool
 serve_ 1 "directory $SCRATCH/no/dir: No such file or directory. Create it first." --listen "unix:$SCRATCH/no/dir/s"
 serve_ 1 'there is no group "no-such-group"' --listen "unix:$SCRATCH/s" --group no-such-group
 serve_ 2 '--group: there is no Unix socket for "root" to use' --listen tcp:127.0.0.1:4000 --group root
