@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "attach/backend.h"
 #include "attach/store.h"
 #include "attach/vfio_steps.h"
@@ -73,6 +75,12 @@ Result<Steps> StepReader::steps(const Json& json) const {
   return steps;
 }
 
+bool goes_onward(const Operation& operation) {
+  if (operation.verb == Verb::detach || operation.verb == Verb::release) return true;
+  return std::all_of(operation.phases.begin(), operation.phases.end(),
+                     [](Phase phase) { return phase == Phase::done; });
+}
+
 void Executor::tell(Moment::What what, size_t step, const Steps& steps) const {
   if (!watcher_) return;
   const bool back = what == Moment::What::undoing || what == Moment::What::undone;
@@ -103,7 +111,8 @@ Result<void> Executor::forward(Operation& operation, const Steps& steps) {
   return {};
 }
 
-// A phase that cannot be written keeps nobody from going back: what stands there says "go back" already.
+// A phase that cannot be written keeps nobody from going back if what stands there says "go back" already. Where it
+// says "go on", nothing may be undone in silence: whoever recovers would take for done what is not.
 Result<void> Executor::backward(Operation& operation, const Steps& steps) {
   const bool rebooted = operation.boot != boot_id(context_.system.host());
   const bool heeded = std::exchange(context_.heed, false);
@@ -111,7 +120,10 @@ Result<void> Executor::backward(Operation& operation, const Steps& steps) {
   for (size_t i = steps.size(); i-- > 0;) {
     if (operation.phases[i] == Phase::waiting || operation.phases[i] == Phase::undone) continue;
     if (rebooted && !steps[i]->survives_boot()) continue;
-    (void)set_phase(operation, i, Phase::undoing);
+    if (auto written = set_phase(operation, i, Phase::undoing); !written && goes_onward(operation)) {
+      result = written;
+      break;
+    }
     tell(Moment::What::undoing, i, steps);
     result = steps[i]->undo(context_);
     if (result) result = steps[i]->verify_undone(context_);

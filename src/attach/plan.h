@@ -38,6 +38,9 @@ class StepReader {
   std::vector<Backend*> backends_;
 };
 
+// What recovery tries first: an attach or a move goes back, unless all of it is done; a detach or a release goes on.
+bool goes_onward(const Operation& operation);
+
 // Where the Executor is, for progress and for tests that end the process there.
 struct Moment {
   enum class What { journaled, starting, performed, verified, undoing, undone, finished } what;

@@ -63,6 +63,25 @@ uint64_t window_needed(const inventory::Gpu& gpu) {
   return sum;
 }
 
+// The ports that have a device on their bus. Of what lies behind a port query-pci tells only once the guest's firmware
+// has numbered the buses.
+Result<std::set<std::string>> taken_ports(Qmp& qmp, const std::map<std::string, std::string>& devices) {
+  std::set<std::string> taken;
+  for (const auto& [id, type] : devices) {
+    const auto bus =
+        qmp.command("qom-get", {{"path", "/machine/peripheral/" + id}, {"property", "parent_bus"}}, kAnswer);
+    if (!bus) return bus.error();
+    if (!bus->good() || !bus->value.is_string()) continue;  // gone meanwhile, or on no bus
+    // "/machine/peripheral/PORT/BUS"
+    constexpr std::string_view kPrefix = "/machine/peripheral/";
+    const auto path = bus->value.get<std::string>();
+    if (!path.starts_with(kPrefix)) continue;
+    const size_t end = path.find('/', kPrefix.size());
+    if (end != std::string::npos) taken.insert(path.substr(kPrefix.size(), end - kPrefix.size()));
+  }
+  return taken;
+}
+
 Result<Port> choose_port(Qmp& qmp, const Guest& guest, uint64_t needed) {
   const auto buses = qmp.command("query-pci", Qmp::Json::object(), kAnswer);
   if (!buses) return buses.error();
@@ -71,13 +90,15 @@ Result<Port> choose_port(Qmp& qmp, const Guest& guest, uint64_t needed) {
   }
   const auto types = qmp_devices(qmp, kAnswer);
   if (!types) return types.error();
+  const auto taken = taken_ports(qmp, *types);
+  if (!taken) return taken.error();
   std::vector<Port> empty, ports;
   for (const auto& bus : buses->value) {
     if (bus.is_object() && bus.contains("devices")) find_empty_ports(bus["devices"], empty);
   }
   for (const Port& port : empty) {
     const auto type = types->find(port.id);
-    if (type == types->end() || !hot_plug_type(type->second)) continue;
+    if (type == types->end() || !hot_plug_type(type->second) || taken->contains(port.id)) continue;
     const auto hot =
         qmp.command("qom-get", {{"path", "/machine/peripheral/" + port.id}, {"property", "hotplug"}}, kAnswer);
     if (!hot) return hot.error();

@@ -3,8 +3,6 @@
 // the other one, for what counts is that it is one of the two.
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "attach/manager.h"
 #include "attach/vfio_steps.h"
 #include "inventory/pci.h"
@@ -14,11 +12,6 @@ namespace {
 
 std::string interrupted(const Operation& operation) {
   return fmt::format("{}: its interrupted {}", operation.gpu.text(), word(operation.verb));
-}
-
-bool all_done(const Operation& operation) {
-  return std::all_of(operation.phases.begin(), operation.phases.end(),
-                     [](Phase phase) { return phase == Phase::done; });
 }
 
 }  // namespace
@@ -70,7 +63,7 @@ Recovery Manager::recover_operation(Store& store, Operation& operation) {
     return recovery;
   }
   Executor executor(context_, store, hooks_.watcher);
-  const bool onward = operation.verb == Verb::detach || operation.verb == Verb::release || all_done(operation);
+  const bool onward = goes_onward(operation);
   Result<void> first = onward ? executor.finish(operation, *steps) : executor.roll_back(operation, *steps);
   recovery.good = static_cast<bool>(first);
   if (first) {
