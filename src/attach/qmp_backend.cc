@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "attach/qemu.h"
 #include "attach/qmp.h"
