@@ -2,10 +2,12 @@
 // each point at which the Executor has written something down. Another process recovers; then everything is as it was
 // before the verb, or as after it.
 #include <gtest/gtest.h>
+
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <ostream>
 
 #include <set>
 
@@ -31,6 +33,7 @@ struct Scenario {
   Request request;
   bool reboot = false;  // the power is cut, too
 };
+void PrintTo(const Scenario& scenario, std::ostream* out) { *out << scenario.name; }
 
 Result<Report> act(Manager& manager, const std::string& verb, const Request& request) {
   return verb == "attach"   ? manager.attach(request)

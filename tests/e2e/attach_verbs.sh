@@ -68,5 +68,5 @@ equal "its driver is back again" "$before" "$(driver 0000:41:00.6)"
 
 # This very machine sees that QEMU by its name.
 if [ "$("$BIN/nearmetal" gpus --local -o json | grep -c '"address"')" = 0 ]; then
-  refused 'names no GPU' "$BIN/nearmetal" attach 0 --vm train9
+  refused 'There is no GPU number 0' "$BIN/nearmetal" attach 0 --vm train9
 fi
