@@ -75,9 +75,10 @@ Result<std::vector<GpuInfo>> from_json(const std::string& text) {
 }
 
 Result<std::vector<GpuInfo>> query_gpus(const wire::Address& server) {
-  auto env = run_environment(current_environment(), own_tree(), server, "");
+  std::vector<std::string> here = current_environment();
+  if (const auto reached = reach(server, here, false); !reached) return reached.error();
+  auto env = run_environment(std::move(here), own_tree(), server, "");
   if (!env) return env.error();
-  if (const auto reached = reach(server, *env, false); !reached) return reached.error();
   unset_env(*env, "CUDA_VISIBLE_DEVICES");  // the server's list, not what is left of it here
 
   int ends[2];
