@@ -39,7 +39,14 @@ TEST_F(DaemonTest, WhileAnotherIsWarmARefillWaits) {
   options_.pool.warm = 2;
   options_.pool.refill_after = Millis(60'000);
   start();
-  ASSERT_TRUE(eventually([&] { return workers().size() == 2; }));
+  // Both are warm when they have said so and the daemon has heard it: then all of them sleep, and go on sleeping.
+  int quiet = 0;
+  ASSERT_TRUE(eventually([&] {
+    const auto warm = workers();
+    const bool all = warm.size() == 2 && sleeps(pid_) && std::all_of(warm.begin(), warm.end(), sleeps);
+    quiet = all ? quiet + 1 : 0;
+    return quiet == 10;
+  }));
   Client first(address_);
   ASSERT_TRUE(first.open().arrived);
   EXPECT_FALSE(eventually([&] { return workers().size() > 2; }, Millis(200)));

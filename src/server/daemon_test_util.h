@@ -156,6 +156,14 @@ class DaemonTest : public testing::Test {
   pid_t pid_ = -1;
 };
 
+inline bool sleeps(pid_t pid) {
+  char state = 0;
+  FILE* file = ::fopen(("/proc/" + std::to_string(pid) + "/stat").c_str(), "r");
+  if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1) state = 0;
+  if (file) ::fclose(file);
+  return state == 'S';
+}
+
 // A process that has ended but that nobody has reaped does not count.
 inline bool alive(pid_t pid) {
   char state = 'Z';
